@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The engine's counted things, as types that cannot be mixed up.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+namespace cambium {
+
+enum class PageId : std::uint64_t {};      // index of a 4 KiB page in the partition's file; 0 is a superblock: "none"
+enum class Generation : std::uint64_t {};  // number of a commit; grows by at least 1 with every commit and every open
+enum class Sequence : std::uint64_t {};    // number of a write; lives in the write buffer and the WAL only
+enum class TableId : std::uint32_t {};     // 0 is the catalog, 1 the default table
+
+template <class Id>
+constexpr std::underlying_type_t<Id> raw(Id id) noexcept {
+  return static_cast<std::underlying_type_t<Id>>(id);
+}
+template <class Id>
+constexpr Id next(Id id) noexcept {
+  return static_cast<Id>(raw(id) + 1);
+}
+
+inline constexpr PageId kNoPage{0};
+inline constexpr TableId kCatalogTable{0};
+inline constexpr TableId kDefaultTable{1};
+inline constexpr Sequence kLastSequence{~std::uint64_t{0}};
+
+}  // namespace cambium

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Partition: one file, one core, all of the engine: put, get, scan, snapshot, flush.
+//
+//   Task<Status> app(Core& core) {
+//     Partition db = co_await check(Partition::open(core, {.path = "data.cambium"}));
+//     co_await check(db.put("hello", "world"));
+//     Value value = co_await check(db.get("hello"));
+//     co_return co_await db.close();
+//   }
+//
+// Every call starts its work and has consumed its inputs when it returns; co_await only collects. A get of a cached
+// key and a put into the write buffer are ready at once: no coroutine frame, no allocation, no suspension.
+//
+// Durability: what flush() acknowledged survives a crash; what was written since may be lost as a whole suffix.
+//
+// Limits     keys of 1 to 1,024 bytes, values up to 1 GiB and half of memory_bytes; ordered bytewise.
+// Errors     invalid_argument changes nothing; io from a failed sync poisons the partition: reads go on, writes fail
+//            with the first error until it is reopened; no_space keeps buffered writes and resumes by itself.
+// Threads    everything on the core that opened it.
+// Lifetime   scans, snapshots, values and operations end before close(), which waits for operations and refuses
+//            (busy) while snapshots or scans are held. A partition destroyed without close() loses what was not
+//            flushed, and stops its background work first.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include <cambium/ids.h>
+#include <cambium/limits.h>
+#include <cambium/options.h>
+#include <cambium/rt/bytes.h>
+#include <cambium/rt/check.h>
+#include <cambium/rt/core.h>
+#include <cambium/rt/export.h>
+#include <cambium/rt/op.h>
+#include <cambium/scan.h>
+#include <cambium/snapshot.h>
+#include <cambium/stats.h>
+#include <cambium/value.h>
+#include <cambium/write_batch.h>
+
+namespace cambium {
+
+class PartitionState;
+class BulkLoadState;
+
+// What check() found. Damage is an error of the call; this is the inventory of a healthy file.
+struct CheckReport {
+  std::uint64_t tables = 0;
+  std::uint64_t entries = 0;
+  std::uint64_t reachable_pages = 0;  // nodes, overflow extents, space map, superblocks
+  std::uint64_t free_pages = 0;
+  std::uint64_t held_pages = 0;
+  bool superblock_damaged = false;    // one copy fails its checksum; the next commit mends it
+};
+
+// Loads a sorted stream into an empty table, far faster than puts: no buffer, every node written once and full.
+class CAMBIUM_EXPORT BulkLoad {
+ public:
+  explicit BulkLoad(std::unique_ptr<BulkLoadState> state) noexcept;
+  BulkLoad(BulkLoad&& other) noexcept;
+  BulkLoad& operator=(BulkLoad&& other) noexcept;
+  ~BulkLoad();  // without finish(): nothing was loaded
+
+  // Keys ascend strictly. Ready at once except when a buffer goes to the device.
+  Op<void> add(Bytes key, Bytes value);
+  // Everything is durable and visible, or (on an error) nothing is.
+  Op<void> finish();
+
+ private:
+  std::unique_ptr<BulkLoadState> state_;
+};
+
+class CAMBIUM_EXPORT Partition {
+ public:
+  // Errors: not_found, exists, busy (locked by another process), unsupported (foreign or newer file), corruption,
+  // resource, io. A file that failed to open was not changed.
+  static Op<Partition> open(Core& core, const Options& options);
+
+  explicit Partition(std::unique_ptr<PartitionState> state) noexcept;
+  Partition(Partition&& other) noexcept;
+  Partition& operator=(Partition&& other) noexcept;
+  ~Partition();
+
+  Op<void> put(Bytes key, Bytes value, WriteOptions options = {});
+  Op<void> del(Bytes key, WriteOptions options = {});
+  Op<void> write(const WriteBatch& batch, WriteOptions options = {});
+
+  Op<Value> get(Bytes key, ReadOptions options = {});
+  // values[i] becomes the value of keys[i]. Interleaved: several times the rate of single gets, cached or not.
+  // Requires: `values` is as long as `keys` and outlives the operation.
+  Op<void> multi_get(std::span<const Bytes> keys, std::span<Value> values, ReadOptions options = {});
+
+  Scan scan(const ScanRange& range = {}, ScanOptions options = {});
+  Snapshot snapshot();
+
+  // Everything written before this call is durable when it completes.
+  Op<void> flush(FlushOptions options = {});
+  // Moves pages from the end of the file to free space and cuts the file. Readers and writers go on meanwhile.
+  Op<void> compact();
+  // Errors: invalid_argument when the table is not empty.
+  Op<BulkLoad> bulk_load();
+
+  // Reads and verifies everything: pages, keys, counts, the space map.
+  Op<CheckReport> check();
+  Stats stats() const;
+  Options options() const;  // as opened, with what was derived filled in
+
+  // Flushes, stops background work, unlocks the file. Errors: busy while snapshots or scans are held.
+  Op<void> close();
+
+ private:
+  std::unique_ptr<PartitionState> state_;
+};
+
+}  // namespace cambium

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "cache/overflow_value.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <cambium/rt/check.h>
+#include <cambium/rt/core.h>
+
+#include "base/crc32c.h"
+#include "base/text.h"
+
+namespace cambium {
+
+Task<Result<OverflowBuffer>> read_overflow(BlockDevice& device, OverflowView reference) {
+  // The reference lies in a page that may go while we wait: copy what is needed.
+  const std::uint32_t value_bytes = reference.value_bytes();
+  const std::uint32_t expected = reference.checksum();
+  const std::size_t extent_count = reference.extent_count();
+  PageRun extents[format::kOverflowExtentsMax];
+  for (std::size_t i = 0; i < extent_count; ++i) extents[i] = reference.extent(i);
+
+  OverflowBuffer buffer = OverflowBuffer::allocate(value_bytes);
+  if (!buffer) co_return Error(Errc::resource, rt::str("no memory for a value of ", value_bytes, " bytes"));
+  char* at = buffer.data();
+  for (std::size_t i = 0; i < extent_count; ++i) {
+    const std::uint32_t bytes = extents[i].pages * static_cast<std::uint32_t>(kPageBytes);
+    Status read = co_await device.read(raw(extents[i].first) * kPageBytes, at, bytes);
+    if (!read) co_return read.error();
+    at += bytes;
+  }
+  constexpr std::uint32_t kStep = 1u << 20;
+  std::uint32_t checksum = 0;
+  for (std::uint32_t done = 0; done < value_bytes; done += kStep) {
+    checksum = rt::crc32c(buffer.data() + done, std::min(kStep, value_bytes - done), checksum);
+    if (value_bytes > kStep) co_await device.core().yield();
+  }
+  if (checksum != expected) {
+    co_return Error(Errc::corruption,
+                    rt::str("value at page ", raw(extents[0].first), " of ", device.name(), " (", value_bytes,
+                            " bytes) fails its checksum (stored ", rt::hex(expected), ", computed ", rt::hex(checksum), ")"),
+                    "run `cambium check`; restore the file from a backup");
+  }
+  co_return buffer;
+}
+
+}  // namespace cambium

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "cache/page_cache.h"
+
+#include <cstring>
+
+#include "base/text.h"
+#include "format/page_header.h"
+#include "node/node_view.h"
+
+namespace cambium {
+
+PageCache::PageCache(BlockDevice& device, const rt::BufferArena& arena, char* memory, std::size_t frames,
+                     std::uint64_t file_id)
+    : device_(device), memory_(memory), count_(frames), file_id_(file_id), arena_(arena), table_(frames), meta_(frames) {
+  CAMBIUM_ASSERT(frames >= 8 && frames < kNoFrame);
+  // About one page in a hundred is a branch; a sixteenth of the frames is plenty.
+  const std::size_t blocks = frames / 16 + 16;
+  hints_.resize(blocks * kHintsPerBlock, kNoFrame);
+  for (std::size_t i = blocks; i != 0; --i) free_hints_.push_back(static_cast<std::uint32_t>(i - 1));
+  free_frames_.reserve(frames);
+  for (std::size_t i = frames; i != 0; --i) free_frames_.push_back(static_cast<FrameIndex>(i - 1));
+}
+
+PageCache::~PageCache() {
+  CAMBIUM_ASSERT(loading_ == 0 && pinned_ == 0 && frame_waiters_ == nullptr);
+}
+
+// ---- frames -------------------------------------------------------------------------------------------------------
+
+FrameIndex PageCache::take_frame() noexcept {
+  if (!free_frames_.empty()) {
+    const FrameIndex frame = free_frames_.back();
+    free_frames_.pop_back();
+    return frame;
+  }
+  // Second chance: a used frame loses one credit per visit; a branch comes with more credits than a leaf.
+  for (std::size_t visits = (kBranchCredit + 1) * count_; visits != 0; --visits) {
+    const auto frame = static_cast<FrameIndex>(hand_);
+    hand_ = hand_ + 1 == count_ ? 0 : hand_ + 1;
+    FrameMeta& meta = meta_[frame];
+    if (meta.state != State::ready || meta.pins != 0) continue;
+    if (meta.used != 0) {
+      --meta.used;
+      continue;
+    }
+    table_.erase(meta.page);
+    ++stats_.evictions;
+    drop_hints(frame);
+    meta = FrameMeta{};
+    return frame;
+  }
+  return kNoFrame;
+}
+
+void PageCache::drop_hints(FrameIndex frame) noexcept {
+  if (meta_[frame].hints == kNoHints) return;
+  free_hints_.push_back(meta_[frame].hints);
+  meta_[frame].hints = kNoHints;
+}
+
+void PageCache::free_frame(FrameIndex frame) noexcept {
+  drop_hints(frame);
+  meta_[frame] = FrameMeta{};
+  free_frames_.push_back(frame);
+}
+
+void PageCache::unpinned(FrameIndex frame) noexcept {
+  --pinned_;
+  if (meta_[frame].state == State::orphan) free_frame(frame);
+  if (frame_waiters_ != nullptr) pump();
+}
+
+FrameIndex PageCache::child_slow(FrameIndex parent, std::size_t index, PageId page) noexcept {
+  ++stats_.hint_misses;
+  const FrameIndex frame = find(page);
+  if (frame == kNoFrame) return kNoFrame;
+  FrameMeta& meta = meta_[parent];
+  if (meta.hints == kNoHints) {
+    if (free_hints_.empty()) return frame;
+    meta.hints = free_hints_.back();
+    free_hints_.pop_back();
+    FrameIndex* block = &hints_[std::size_t{meta.hints} * kHintsPerBlock];
+    for (std::size_t i = 0; i < kHintsPerBlock; ++i) block[i] = kNoFrame;
+  }
+  hints_[std::size_t{meta.hints} * kHintsPerBlock + index] = frame;
+  return frame;
+}
+
+// ---- loading ------------------------------------------------------------------------------------------------------
+
+PageCache::Load& PageCache::start_load(const format::ChildPointer& pointer, unsigned level, FrameIndex frame) noexcept {
+  if (free_loads_.empty()) {
+    free_loads_.push_back(static_cast<std::uint32_t>(loads_.size()));
+    loads_.push_back(std::make_unique<Load>());
+    loads_.back()->index = free_loads_.back();
+  }
+  Load& load = *loads_[free_loads_.back()];
+  free_loads_.pop_back();
+  load.cache = this;
+  load.frame = frame;
+  load.pointer = pointer;
+  load.level = level;
+  load.discard = false;
+  load.waiters = nullptr;
+  meta_[frame].state = State::loading;
+  meta_[frame].load = load.index;
+  table_.insert(pointer.page, frame);
+  ++loading_;
+  ++stats_.reads;
+
+  char* data = memory_ + std::size_t{frame} * kPageBytes;
+  load.request = {};
+  load.request.io = {.kind = rt::IoKind::read, .buffer_index = arena_.index_of(data, kPageBytes), .bytes = kPageBytes,
+                     .offset = std::uint64_t{pointer.page} * kPageBytes, .data = data};
+  load.request.done = [](DeviceRequest& request) noexcept {
+    auto& done = reinterpret_cast<Load&>(request);
+    done.cache->loaded(done);
+  };
+  device_.submit(load.request);
+  return load;
+}
+
+Status PageCache::verify(const Load& load) const {
+  if (load.request.error != 0) return device_.status_of(load.request);
+  const char* page = bytes(load.frame);
+  const format::PageHeader& header = format::header_of(page);
+  const char* wrong = nullptr;
+  const std::uint32_t computed = format::page_checksum(page);
+  if (computed != header.checksum) {
+    wrong = "fails its checksum";
+  } else if (computed != load.pointer.checksum) {
+    wrong = "is intact but not what its parent refers to (a lost or misdirected write)";
+  } else if (header.page_id != load.pointer.page || header.file_id != file_id_) {
+    wrong = "belongs to another place";
+  } else if (header.level != load.level) {
+    wrong = "has another level than its parent expects";
+  } else {
+    wrong = node::validate_node(page);
+  }
+  if (wrong == nullptr) return {};
+  return Error(Errc::corruption,
+               rt::str("page ", load.pointer.page, " of ", device_.name(), " ", wrong, " (stored ",
+                       rt::hex(header.checksum), ", computed ", rt::hex(computed), ", expected ",
+                       rt::hex(load.pointer.checksum), ")"),
+               "run `cambium check`; restore the file from a backup");
+}
+
+void PageCache::loaded(Load& load) noexcept {
+  const FrameIndex frame = load.frame;
+  FetchAwaiter* waiters = std::exchange(load.waiters, nullptr);
+  const Status status = verify(load);
+  --loading_;
+  FrameMeta& meta = meta_[frame];
+  if (!load.discard && !status) table_.erase(load.pointer.page);
+  if (status) {
+    meta.state = load.discard ? State::orphan : State::ready;
+    meta.page = load.discard ? 0 : load.pointer.page;
+    meta.used = load.level == 0 ? 0 : kBranchCredit;
+  }
+  free_loads_.push_back(load.index);
+  while (waiters != nullptr) {
+    FetchAwaiter* next = waiters->next_;
+    waiters->list_ = nullptr;
+    if (status) {
+      pin_frame(frame);
+      waiters->frame_ = frame;
+    }
+    waiters->deliver(status);
+    waiters = next;
+  }
+  if (!status || (load.discard && meta.pins == 0)) free_frame(frame);
+  if (frame_waiters_ != nullptr) pump();
+}
+
+bool PageCache::prefetch(const format::ChildPointer& pointer, unsigned level) noexcept {
+  if (table_.find(pointer.page) != kNoFrame || loading_ * 4 > count_) return false;
+  const FrameIndex frame = take_frame();
+  if (frame == kNoFrame) return false;
+  start_load(pointer, level, frame);
+  meta_[frame].prefetched = true;
+  ++stats_.prefetches;
+  return true;
+}
+
+bool PageCache::join(FetchAwaiter& awaiter) noexcept {
+  FrameIndex frame = table_.find(awaiter.pointer_.page);
+  if (frame == kNoFrame) {
+    frame = take_frame();
+    if (frame == kNoFrame) {
+      if (loading_ == 0) {
+        awaiter.error_ = Error(Errc::busy, rt::str("all ", count_, " pages of the cache are pinned"),
+                               "drop values, scans or snapshots, or raise memory_bytes");
+        return false;
+      }
+      (frame_waiters_tail_ != nullptr ? frame_waiters_tail_->next_ : frame_waiters_) = &awaiter;
+      frame_waiters_tail_ = &awaiter;
+      awaiter.list_ = &frame_waiters_;
+      return true;
+    }
+    start_load(awaiter.pointer_, awaiter.level_, frame);
+  }
+  Load& load = *loads_[meta_[frame].load];
+  awaiter.next_ = load.waiters;
+  awaiter.list_ = &load.waiters;
+  load.waiters = &awaiter;
+  return true;
+}
+
+// A frame may have come free: lets the first of those who wait for one go on.
+void PageCache::pump() noexcept {
+  while (frame_waiters_ != nullptr) {
+    FetchAwaiter& first = *frame_waiters_;
+    const FrameIndex known = table_.find(first.pointer_.page);
+    const bool there = known != kNoFrame && meta_[known].state == State::ready;
+    if (known == kNoFrame && free_frames_.empty()) {
+      const FrameIndex frame = take_frame();
+      if (frame != kNoFrame) {
+        free_frames_.push_back(frame);
+      } else if (loading_ != 0) {
+        return;
+      }
+    }
+    first.unlink();
+    if (there) {
+      pin_frame(known);
+      first.frame_ = known;
+      first.deliver(Status());
+    } else if (!join(first)) {
+      first.deliver(first.error_);
+    }
+  }
+}
+
+// ---- the flusher --------------------------------------------------------------------------------------------------
+
+void PageCache::invalidate(PageId page) noexcept {
+  const FrameIndex frame = table_.find(raw_page(page));
+  if (frame == kNoFrame) return;
+  table_.erase(raw_page(page));
+  FrameMeta& meta = meta_[frame];
+  meta.page = 0;
+  if (meta.state == State::loading) {
+    loads_[meta.load]->discard = true;
+  } else if (meta.pins != 0) {
+    meta.state = State::orphan;
+    drop_hints(frame);
+  } else {
+    free_frame(frame);
+  }
+}
+
+void PageCache::insert(PageId page, const char* bytes) noexcept {
+  const FrameIndex frame = take_frame();
+  if (frame == kNoFrame) return;
+  std::memcpy(memory_ + std::size_t{frame} * kPageBytes, bytes, kPageBytes);
+  meta_[frame].state = State::ready;
+  meta_[frame].page = raw_page(page);
+  meta_[frame].used = format::header_of(bytes).level == 0 ? 1 : kBranchCredit;
+  table_.insert(raw_page(page), frame);
+  ++stats_.inserted;
+}
+
+// ---- FetchAwaiter -------------------------------------------------------------------------------------------------
+
+PageCache::FetchAwaiter::~FetchAwaiter() {
+  if (list_ != nullptr) unlink();
+  if (frame_ != kNoFrame) cache_.unpin(frame_);  // delivered, but the caller was destroyed first
+}
+
+bool PageCache::FetchAwaiter::await_ready() noexcept {
+  const FrameIndex frame = cache_.find(pointer_.id());
+  if (frame == kNoFrame) return false;
+  cache_.pin_frame(frame);
+  frame_ = frame;
+  cache_.count_prefetch_hit(frame);
+  return true;
+}
+
+bool PageCache::FetchAwaiter::await_suspend(std::coroutine_handle<> caller) noexcept {
+  Core& core = cache_.device_.core();
+  caller_ = caller;
+  priority_ = core.current_priority();
+  return cache_.join(*this);
+}
+
+Result<PageRef> PageCache::FetchAwaiter::await_resume() noexcept {
+  if (frame_ == kNoFrame) return error_.error();
+  return PageRef(cache_, std::exchange(frame_, kNoFrame));
+}
+
+void PageCache::FetchAwaiter::deliver(Status status) noexcept {
+  error_ = std::move(status);
+  if (frame_ != kNoFrame) cache_.count_prefetch_hit(frame_);  // it was on its way when it was asked for
+  cache_.device_.core().schedule(caller_, priority_);
+}
+
+void PageCache::FetchAwaiter::unlink() noexcept {
+  FetchAwaiter* previous = nullptr;
+  FetchAwaiter** at = list_;
+  while (*at != this) {
+    previous = *at;
+    at = &(*at)->next_;
+  }
+  *at = next_;
+  if (list_ == &cache_.frame_waiters_ && cache_.frame_waiters_tail_ == this) cache_.frame_waiters_tail_ = previous;
+  list_ = nullptr;
+  next_ = nullptr;
+}
+
+}  // namespace cambium

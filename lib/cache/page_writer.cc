@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "cache/page_writer.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <cambium/rt/check.h>
+
+#include "base/assert.h"
+#include "format/page_header.h"
+
+namespace cambium {
+
+PageWriter::~PageWriter() { CAMBIUM_ASSERT(slot_ == kNoSlot); }
+
+// A whole run where there is one; a shorter one while much of the file is free anyway; otherwise a longer file.
+Task<Result<PageRun>> PageWriter::allocate(std::uint32_t wanted, std::uint32_t least) {
+  const bool roomy = space_.free_pages() > space_.file_pages() / 3;
+  Result<PageRun> run = space_.allocate(wanted, roomy ? least : std::max(least, wanted / 2));
+  if (run) co_return run;
+  Status grown = co_await space_.grow(wanted);
+  if (grown) {
+    run = space_.allocate(wanted, least);
+    co_return run;
+  }
+  if (grown.code() != Errc::no_space) co_return grown.error();
+  run = space_.allocate(wanted, least);  // the device is full: whatever is left
+  if (!run) co_return grown.error();
+  co_return run;
+}
+
+Task<Result<PageWriter::Slot>> PageWriter::next() {
+  if (slot_ != kNoSlot && (slot_used_ == slot_pages_ || run_.pages == 0)) send_slot();
+  if (run_.pages == 0) {
+    run_ = co_await check(allocate(slot_pages_, 1));
+  }
+  if (slot_ == kNoSlot) {
+    slot_ = co_await staging_.acquire();
+    slot_used_ = 0;
+    slot_first_ = run_.first;
+  }
+  Slot slot{staging_.data(slot_) + std::size_t{slot_used_} * kPageBytes, run_.first};
+  ++slot_used_;
+  run_ = {cambium::next(run_.first), run_.pages - 1};
+  co_return slot;
+}
+
+std::uint32_t PageWriter::seal(const Slot& slot, bool keep) noexcept {
+  const std::uint32_t checksum = format::seal_page(slot.data);
+  cache_.invalidate(slot.id);
+  if (keep) cache_.insert(slot.id, slot.data);
+  ++stats_.pages;
+  return checksum;
+}
+
+void PageWriter::send_slot() noexcept {
+  staging_.write(slot_, raw(slot_first_) * kPageBytes, slot_used_ * static_cast<std::uint32_t>(kPageBytes));
+  ++stats_.writes;
+  slot_ = kNoSlot;
+}
+
+Task<Status> PageWriter::write_value(Bytes value, std::string& reference) {
+  const std::uint32_t pages = format::overflow_pages(value.size());
+  format::OverflowExtent extents[format::kOverflowExtentsMax];
+  std::uint32_t extent_count = 0;
+  std::uint32_t checksum = 0;
+  std::uint64_t done_bytes = 0;
+
+  for (std::uint32_t left = pages; left != 0;) {
+    // One extent if a group can hold it; else as few as there are groups.
+    const std::uint32_t wanted = std::min(left, format::kGroupPages - format::kBitmapSlots - format::kTableSlots);
+    const bool last_extent = extent_count + 1 == format::kOverflowExtentsMax;
+    PageRun run = co_await check(allocate(wanted, last_extent ? wanted : std::max(1u, wanted / 4)));
+    extents[extent_count] = {static_cast<std::uint32_t>(raw(run.first)), run.pages};
+    ++extent_count;
+    left -= run.pages;
+    while (run.pages != 0) {
+      const std::uint32_t chunk_pages = std::min(run.pages, slot_pages_);
+      const std::size_t slot = co_await staging_.acquire();
+      const std::uint64_t chunk_bytes = std::uint64_t{chunk_pages} * kPageBytes;
+      const std::uint64_t value_bytes = std::min<std::uint64_t>(chunk_bytes, value.size() - done_bytes);
+      char* to = staging_.data(slot);
+      std::memcpy(to, value.data() + done_bytes, value_bytes);
+      std::memset(to + value_bytes, 0, chunk_bytes - value_bytes);
+      checksum = rt::crc32c(to, value_bytes, checksum);
+      done_bytes += value_bytes;
+      staging_.write(slot, raw(run.first) * kPageBytes, static_cast<std::uint32_t>(chunk_bytes));
+      ++stats_.writes;
+      run = {PageId{raw(run.first) + chunk_pages}, run.pages - chunk_pages};
+    }
+  }
+  stats_.overflow_pages += pages;
+  const format::OverflowReference record{static_cast<std::uint32_t>(value.size()), checksum, raw(generation_)};
+  reference.append(reinterpret_cast<const char*>(&record), sizeof record);
+  reference.append(reinterpret_cast<const char*>(extents), extent_count * sizeof extents[0]);
+  co_return Status();
+}
+
+Task<Status> PageWriter::finish() {
+  if (slot_ != kNoSlot) send_slot();
+  if (run_.pages != 0) space_.give_back(run_);
+  run_ = {};
+  Status written = co_await staging_.drain();
+  co_return written;
+}
+
+Task<void> PageWriter::abandon() {
+  if (slot_ != kNoSlot) staging_.put_back(slot_);
+  slot_ = kNoSlot;
+  run_ = {};
+  Status ignored = co_await staging_.drain();  // the commit has failed already, with the first error
+  static_cast<void>(ignored);
+}
+
+}  // namespace cambium

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Where the pages of a commit are built and written: contiguous extents, filled once, in large writes.
+//
+// The builder asks for the next page, fills it in place in a registered staging buffer, and seals it; full buffers go
+// to the device while the next one fills. Sixteen scattered pages cost 2.4 times sixteen contiguous ones, so runs of a
+// whole buffer are looked for first, and the file rather grows than falls apart while it has little free space.
+//
+// Invariants
+//   1. Pages of one staging buffer are contiguous in the file and leave as one write.
+//   2. Nothing is referenced before finish() has returned success.
+//
+// Units      pages of 4 KiB.
+// Errors     no_space, io: the commit being built is to be aborted (abandon()).
+// Suspends   next(), write_value(), finish(), abandon().
+// Lifetime   finish() or abandon() is called before it is destroyed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <cambium/ids.h>
+#include <cambium/rt/bytes.h>
+#include <cambium/rt/result.h>
+#include <cambium/rt/task.h>
+
+#include "cache/page_cache.h"
+#include "format/overflow_reference.h"
+#include "space/space_map.h"
+#include "space/write_group.h"
+
+namespace cambium {
+
+struct WriterStats {
+  std::uint64_t pages = 0;           // node pages written
+  std::uint64_t overflow_pages = 0;
+  std::uint64_t writes = 0;          // device writes they took
+};
+
+class PageWriter {
+ public:
+  struct Slot {
+    char* data = nullptr;
+    PageId id{};
+  };
+
+  // `slot_bytes` is the size of one staging buffer.
+  PageWriter(SpaceMap& space, PageCache& cache, WriteGroup& staging, std::size_t slot_bytes, std::uint64_t file_id,
+             Generation generation) noexcept
+      : space_(space), cache_(cache), staging_(staging), slot_pages_(static_cast<std::uint32_t>(slot_bytes / kPageBytes)),
+        file_id_(file_id), generation_(generation) {}
+  PageWriter(const PageWriter&) = delete;
+  PageWriter& operator=(const PageWriter&) = delete;
+  ~PageWriter();
+
+  Task<Result<Slot>> next();
+  // The page is filled: returns its checksum. `keep`: leave a copy in the cache.
+  std::uint32_t seal(const Slot& slot, bool keep) noexcept;
+
+  // Writes a long value to extents of its own and appends the OverflowReference to `reference`.
+  Task<Status> write_value(Bytes value, std::string& reference);
+
+  // Everything written, at full length.
+  Task<Status> finish();
+  Task<void> abandon();
+
+  Generation generation() const noexcept { return generation_; }
+  std::uint64_t file_id() const noexcept { return file_id_; }
+  SpaceMap& space() noexcept { return space_; }
+  PageCache& cache() noexcept { return cache_; }
+  const WriterStats& stats() const noexcept { return stats_; }
+
+ private:
+  static constexpr std::size_t kNoSlot = ~std::size_t{0};
+  Task<Result<PageRun>> allocate(std::uint32_t wanted, std::uint32_t least);
+  void send_slot() noexcept;
+
+  SpaceMap& space_;
+  PageCache& cache_;
+  WriteGroup& staging_;
+  std::uint32_t slot_pages_;
+  std::uint64_t file_id_;
+  Generation generation_;
+  PageRun run_;                     // what is left of the extent being filled
+  std::size_t slot_ = kNoSlot;
+  std::uint32_t slot_used_ = 0;     // pages in the slot
+  PageId slot_first_{};
+  WriterStats stats_;
+};
+
+}  // namespace cambium

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "flush/buffer_set.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace cambium {
+
+BufferSet::BufferSet(std::size_t capacity_bytes) : capacity_bytes_(capacity_bytes) {
+  active_ = take_spare();
+  CAMBIUM_ASSERT(active_ != nullptr);
+}
+
+void BufferSet::on_idle(void* self, WriteBuffer&) noexcept { static_cast<BufferSet*>(self)->space_freed.wake_all(); }
+
+OrderedBuffer* BufferSet::take_spare() {
+  const auto idle = std::find_if(retired_.begin(), retired_.end(),
+                                 [](const OrderedBuffer* b) { return b->buffer.references() == 0 && !b->sorting; });
+  if (idle != retired_.end()) {
+    OrderedBuffer* buffer = *idle;
+    retired_.erase(idle);
+    range_skips_retired_ += buffer->buffer.range_skips();
+    buffer->runs.reset();
+    buffer->buffer.reset();
+    return buffer;
+  }
+  if (buffers_.size() == kBuffersMax) return nullptr;
+  buffers_.push_back(std::make_unique<OrderedBuffer>(capacity_bytes_));
+  if (!buffers_.back()->buffer.valid()) {
+    buffers_.pop_back();
+    return nullptr;
+  }
+  buffers_.back()->buffer.set_idle_hook({&BufferSet::on_idle, this});
+  return buffers_.back().get();
+}
+
+bool BufferSet::rotate() {
+  OrderedBuffer* spare = take_spare();
+  if (spare == nullptr) return false;
+  frozen_.push_back(active_);
+  active_ = spare;
+  frozen_added.wake_all();
+  return true;
+}
+
+void BufferSet::drop_oldest() {
+  retired_.push_back(frozen_.front());
+  frozen_.pop_front();
+  frozen_dropped.wake_all();
+  space_freed.wake_all();
+}
+
+std::size_t BufferSet::bytes_used() const noexcept {
+  std::size_t bytes = active_->buffer.bytes_used();
+  for (const OrderedBuffer* frozen : frozen_) bytes += frozen->buffer.bytes_used();
+  return bytes;
+}
+
+std::size_t BufferSet::entries() const noexcept {
+  std::size_t count = active_->buffer.count();
+  for (const OrderedBuffer* frozen : frozen_) count += frozen->buffer.count();
+  return count;
+}
+
+std::uint64_t BufferSet::range_skips() const noexcept {
+  std::uint64_t skips = range_skips_retired_;
+  for (const auto& buffer : buffers_) skips += buffer->buffer.range_skips();
+  return skips;
+}
+
+}  // namespace cambium

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "flush/committer.h"
+
+#include "base/text.h"
+#include "space/superblock_store.h"
+
+namespace cambium {
+
+Task<Status> Committer::sync() {
+  const std::int64_t began_ns = device_.core().now_ns();
+  Status synced = co_await device_.sync();
+  stats_.sync_ns += static_cast<std::uint64_t>(device_.core().now_ns() - began_ns);
+  co_return synced;
+}
+
+// Out of space leaves the partition as it was; any other failure while writing leaves the device in a state we do not
+// know, and poisons.
+Status Committer::abort(Status cause) {
+  space_.aborted();
+  if (cause.code() != Errc::no_space) poison_ = cause;
+  return cause;
+}
+
+Task<Status> Committer::commit(PageWriter& writer, Change change) {
+  if (poisoned()) co_return poison_;
+  format::Superblock next = record_;
+  next.page.generation = raw(building());
+  next.catalog = change.catalog;
+  next.catalog_height = change.catalog_height;
+  next.catalog_pages = change.catalog_pages;
+  next.sequence = raw(change.sequence);
+
+  // (1) Every page of the new version is at the device, at full length.
+  //     Crash: pages nobody refers to; the newest superblock is the old version.
+  Status done = co_await writer.finish();
+  if (!done) co_return abort(done);
+
+  // (2) The bitmaps that changed, into their other slots. Crash: as (1).
+  done = co_await space_.write_changes(Generation{next.page.generation}, next, pages_);
+  if (!done) co_return abort(done);
+
+  // (3) - (5)
+  done = co_await write_record(next);
+  co_return done;
+}
+
+Task<Status> Committer::touch() {
+  if (poisoned()) co_return poison_;
+  format::Superblock next = record_;
+  next.page.generation = raw(building());
+  Status done = co_await space_.write_changes(Generation{next.page.generation}, next, pages_);
+  if (!done) co_return abort(done);
+  done = co_await write_record(next);
+  co_return done;
+}
+
+Task<Status> Committer::write_record(format::Superblock next) {
+  // (3) What the superblock will refer to is durable. Crash: as (1). A failure poisons: what reached the medium is
+  //     unknown, and asking again would prove nothing.
+  Status done = co_await sync();
+  if (!done) {
+    poison_ = done;
+    co_return done;
+  }
+
+  // (4) The superblock, both copies, into the slot with the older generation.
+  //     Crash: that slot is torn or whole; torn, the other slot is the old version; whole, the new version is complete.
+  const unsigned slot = 1 - slot_;
+  done = co_await write_superblock(device_, next, slot, superblock_pages_);
+
+  // (5) The new version is durable.
+  if (done) done = co_await sync();
+  if (!done) {
+    poison_ = done;
+    co_return done;
+  }
+
+  // (6) From here on the new version is the partition; what the old one alone used waits for those who see it.
+  record_ = next;
+  slot_ = slot;
+  space_.committed(Generation{next.page.generation}, slot);
+  ++stats_.commits;
+  co_return Status();
+}
+
+}  // namespace cambium

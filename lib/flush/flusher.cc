@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "flush/flusher.h"
+
+#include <cambium/rt/check.h>
+
+namespace cambium {
+
+namespace {
+
+constexpr std::int64_t kRetryNs = 100'000'000;
+
+bool worth_retrying(Errc code) noexcept {
+  return code == Errc::no_space || code == Errc::busy || code == Errc::resource;
+}
+
+}  // namespace
+
+Task<void> Flusher::run() {
+  for (;;) {
+    while (!buffers_.has_frozen() && !stopping_) co_await buffers_.frozen_added.wait();
+    if (!buffers_.has_frozen() || (stopping_ && blocked())) break;
+    const std::int64_t began_ns = core_.now_ns();
+    Status flushed = co_await flush(buffers_.oldest_frozen());
+    stats_.ns += static_cast<std::uint64_t>(core_.now_ns() - began_ns);
+    failure_ = flushed;
+    if (flushed) {
+      ++stats_.flushes;
+      continue;
+    }
+    // Whoever waits is told; the buffer stays, and its writes stay readable.
+    buffers_.frozen_dropped.wake_all();
+    buffers_.space_freed.wake_all();
+    if (!worth_retrying(flushed.code())) break;
+    if (!stopping_) co_await core_.sleep_ns(kRetryNs);
+  }
+  stopped_.set();
+}
+
+void Flusher::stop() noexcept {
+  stopping_ = true;
+  buffers_.frozen_added.wake_all();
+}
+
+Task<void> Flusher::stopped() { co_await stopped_.wait(); }
+
+Task<Status> Flusher::wait_for(Sequence sequence) {
+  while (buffers_.has_frozen() && buffers_.oldest_frozen().buffer.first_sequence() <= sequence) {
+    if (blocked()) co_return failure_;
+    if (stopped_.is_set()) co_return Error(Errc::closed, "the partition is closing");
+    co_await buffers_.frozen_dropped.wait();
+  }
+  co_return Status();
+}
+
+Task<void> Flusher::order(Core& core, OrderedBuffer& buffer, std::size_t through, bool to_one_run) {
+  while (buffer.sorting) co_await buffer.sorted.wait();
+  buffer.sorting = true;
+  for (bool done = false; !done;) {
+    StepBudget budget(kStepEntries);
+    done = to_one_run ? buffer.runs.merge_all_step(budget) : buffer.runs.catch_up_step(budget, through);
+    if (!done) co_await core.yield();
+  }
+  buffer.sorting = false;
+  buffer.sorted.wake_all();
+}
+
+Task<Status> Flusher::flush(OrderedBuffer& buffer) {
+  co_await order(core_, buffer, buffer.buffer.count(), true);
+  const SortedRun run = buffer.runs.whole();
+  const Sequence last = buffer.buffer.last_sequence();
+  Sequence applied{raw(buffer.buffer.first_sequence()) - 1};
+  while (applied < last) {
+    // A part that was committed before an error is not applied again: the tables hold it, and applying it is harmless.
+    const Sequence through = snapshots_.next_stop(buffer, applied, last);
+    co_await check(apply_part(buffer, run, applied, through));
+    applied = through;
+  }
+  co_return Status();
+}
+
+// The newest write of each key with a sequence in (after, through], in key order.
+Task<void> Flusher::collect(const SortedRun& run, const TableRange& range, Sequence after, Sequence through) {
+  changes_.clear();
+  const std::span<const SortedRef> refs = run.refs();
+  constexpr std::size_t kAhead = 8;
+  const BufferEntry* previous = nullptr;
+  for (std::size_t i = range.begin; i < range.end; ++i) {
+    if (i + kAhead < range.end) __builtin_prefetch(refs[i + kAhead].entry);
+    if (i % 1024 == 0 && core_.over_budget()) co_await core_.yield();
+    const BufferEntry* entry = refs[i].entry;
+    if (entry->sequence > through) continue;
+    const bool superseded = previous != nullptr && previous->key() == entry->key();
+    previous = entry;
+    if (superseded || entry->sequence <= after) continue;
+    const Bytes key = entry->key();
+    const Bytes value = entry->value();
+    changes_.push_back({key.data(), value.data(), static_cast<std::uint32_t>(value.size()),
+                        static_cast<std::uint16_t>(key.size()), entry->kind == WriteKind::del});
+  }
+}
+
+Task<Status> Flusher::apply_part(OrderedBuffer& buffer, const SortedRun& run, Sequence after, Sequence through) {
+  co_await publisher_.committer().lane().lock();
+  MutexGuard lane(publisher_.committer().lane());
+  const std::unique_ptr<PageWriter> writer = publisher_.writer();
+  std::vector<NewRoot> roots;
+  for (const TableRange& range : run.tables()) {
+    TableState* table = tables_.find(range.table);
+    if (table == nullptr) continue;  // dropped since
+    co_await collect(run, range, after, through);
+    Result<TableRoot> root = co_await publisher_.store_of(*table).apply(table->newest(), changes_, *writer);
+    if (!root) {
+      Status failed = co_await publisher_.give_up(*writer, root.error());
+      co_return failed;
+    }
+    roots.push_back({table, *root});
+  }
+  Status committed = co_await publisher_.commit(*writer, roots, through);
+  if (!committed) co_return committed;
+
+  // Visible from here on, without a suspension since the commit: snapshots move forward, the buffer goes.
+  snapshots_.advance(views_, buffer, through);
+  if (through == buffer.buffer.last_sequence()) buffers_.drop_oldest();
+  co_return Status();
+}
+
+}  // namespace cambium

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "flush/publisher.h"
+
+#include <algorithm>
+#include <string>
+
+#include <cambium/rt/check.h>
+
+namespace cambium {
+
+Task<Result<TableRoot>> Publisher::write_rows(PageWriter& writer, const std::vector<NewRoot>& roots) {
+  std::vector<std::string> bytes;
+  bytes.reserve(roots.size() * 2);
+  std::vector<Change> rows;
+  for (const NewRoot& root : roots) {
+    const std::string& key = bytes.emplace_back(catalog_key(root.table->id()));
+    const std::string& value = bytes.emplace_back(catalog_value(*root.table, root.root));
+    rows.push_back({key.data(), value.data(), static_cast<std::uint32_t>(value.size()),
+                    static_cast<std::uint16_t>(key.size()), false});
+  }
+  std::sort(rows.begin(), rows.end(), [](const Change& a, const Change& b) { return a.key_view() < b.key_view(); });
+  const TableRoot base = catalog_moved_ ? moved_catalog_ : catalog_;
+  Result<TableRoot> catalog = co_await trees_.apply(base, rows, writer);
+  co_return catalog;
+}
+
+Task<Status> Publisher::relocate_catalog(PageId limit, PageWriter& writer) {
+  bool more = false;
+  moved_catalog_ = co_await check(trees_.relocate(catalog_, limit, ~std::uint64_t{0}, writer, more));
+  catalog_moved_ = true;
+  co_return Status();
+}
+
+Task<Status> Publisher::commit(PageWriter& writer, std::vector<NewRoot>& roots, Sequence sequence) {
+  Result<TableRoot> catalog = co_await write_rows(writer, roots);
+  if (!catalog) {
+    Status failed = co_await give_up(writer, catalog.error());
+    co_return failed;
+  }
+  Committer::Change change{catalog->pointer, catalog->height,
+                                 static_cast<std::uint32_t>(catalog->node_pages), sequence};
+  Status committed = co_await committer_.commit(writer, change);
+  catalog_moved_ = false;
+  stats_.pages += writer.stats().pages;
+  stats_.overflow_pages += writer.stats().overflow_pages;
+  stats_.writes += writer.stats().writes;
+  if (!committed) co_return committed;
+
+  catalog_ = std::move(*catalog);
+  const Generation generation = committer_.newest();
+  for (NewRoot& root : roots) root.table->publish(generation, root.root);
+  views_.advance(generation);
+  co_return Status();
+}
+
+Task<Status> Publisher::give_up(PageWriter& writer, Status cause) {
+  co_await writer.abandon();
+  space_.aborted();
+  catalog_moved_ = false;
+  co_return cause;
+}
+
+}  // namespace cambium

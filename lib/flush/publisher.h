@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// From new table roots to a new generation that everybody sees: catalog rows, commit, publication.
+//
+// Flusher, compaction and sorted load all end here, each holding the commit lane.
+//
+// Errors     as Committer::commit(). On an error nothing is published and the writer's pages are given back.
+// Suspends   commit(); publication itself is one step without suspension.
+#pragma once
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <cambium/rt/task.h>
+
+#include "flush/committer.h"
+#include "flush/snapshot_state.h"
+#include "flush/table_set.h"
+#include "flush/views.h"
+#include "table_store.h"
+
+namespace cambium {
+
+struct NewRoot {
+  TableState* table;
+  TableRoot root;
+};
+
+// What it takes to build pages: one writer per commit.
+struct PageStaging {
+  WriteGroup& buffers;
+  std::size_t buffer_bytes;
+};
+
+class Publisher {
+ public:
+  Publisher(Committer& committer, SpaceMap& space, PageCache& cache, PageStaging staging, TableStore& trees,
+            Views& views, TableRoot catalog)
+      : committer_(committer), space_(space), cache_(cache), staging_(staging), trees_(trees), views_(views),
+        catalog_(std::move(catalog)) {}
+
+  std::unique_ptr<PageWriter> writer() {
+    return std::make_unique<PageWriter>(space_, cache_, staging_.buffers, staging_.buffer_bytes,
+                                        committer_.record().page.file_id, committer_.building());
+  }
+  // Makes the roots, whose pages `writer` holds, the newest version. Requires: the lane is held.
+  Task<Status> commit(PageWriter& writer, std::vector<NewRoot>& roots, Sequence sequence);
+  // Instead of commit(), when building failed.
+  Task<Status> give_up(PageWriter& writer, Status cause);
+  // Moves what the catalog itself has at or beyond `limit` (compaction); part of the commit that follows.
+  Task<Status> relocate_catalog(PageId limit, PageWriter& writer);
+
+  const TableRoot& catalog() const noexcept { return catalog_; }
+  Committer& committer() noexcept { return committer_; }
+  SpaceMap& space() noexcept { return space_; }
+  TableStore& store_of(const TableState&) noexcept { return trees_; }
+  const WriterStats& stats() const noexcept { return stats_; }
+
+ private:
+  Task<Result<TableRoot>> write_rows(PageWriter& writer, const std::vector<NewRoot>& roots);
+
+  Committer& committer_;
+  SpaceMap& space_;
+  PageCache& cache_;
+  PageStaging staging_;
+  TableStore& trees_;
+  Views& views_;
+  TableRoot catalog_;
+  TableRoot moved_catalog_;
+  bool catalog_moved_ = false;
+  WriterStats stats_;
+};
+
+}  // namespace cambium

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A row of the catalog, the small tree that says which tables a partition has and where their roots are.
+//
+// Key: u8 row kind ('T' for a table), then u32 big-endian table id. Value:
+//
+//   offset size field
+//   0      1    kind        TableKind
+//   1      1    height      levels of the tree, 0 = empty
+//   2      2    name_bytes
+//   4      4    reserved    zero
+//   8      16   root        ChildPointer
+//   24     8    node_pages      pages of the tree
+//   32     8    overflow_pages  pages of its overflow extents
+//   40     ..   name
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "format/child_pointer.h"
+
+namespace cambium::format {
+
+inline constexpr char kTableRowKind = 'T';
+inline constexpr std::size_t kTableRowKeyBytes = 5;
+
+enum class TableKind : std::uint8_t { tree = 0, levels = 1 };
+
+struct TableRow {
+  TableKind kind;
+  std::uint8_t height;
+  std::uint16_t name_bytes;
+  std::uint32_t reserved0;
+  ChildPointer root;
+  std::uint64_t node_pages;
+  std::uint64_t overflow_pages;
+};
+static_assert(sizeof(TableRow) == 40 && offsetof(TableRow, root) == 8 && offsetof(TableRow, node_pages) == 24);
+static_assert(std::has_unique_object_representations_v<TableRow>, "no padding on disk");
+
+}  // namespace cambium::format

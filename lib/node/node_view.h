@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A read view of one tree node in memory: search, entries, children. Pure: no I/O, no allocation.
+//
+// Sits on format/node_page.h (the bytes); used by tree, levels and the checkers. The page was validated once when it
+// came from the device (validate_node), so nothing here checks bounds again.
+//
+// Invariants
+//   1. Keys are strictly ascending; a branch's key 0 is open (below everything).
+//
+// Lifetime   a view is a pointer: valid while the page is pinned.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include <cambium/ids.h>
+#include <cambium/limits.h>
+#include <cambium/rt/bytes.h>
+
+#include "base/assert.h"
+#include "base/endian.h"
+#include "format/node_page.h"
+#include "node/head_search.h"
+
+namespace cambium::node {
+
+struct LeafEntry {
+  format::EntryKind kind;
+  std::uint64_t expiry;  // 0 = never
+  Bytes value;           // in the page; for an overflow entry the OverflowReference
+};
+
+class NodeView {
+ public:
+  explicit NodeView(const char* page) noexcept : page_(page) {}
+
+  const char* page() const noexcept { return page_; }
+  std::size_t count() const noexcept { return header().page.count; }
+  unsigned level() const noexcept { return header().page.level; }
+  bool is_leaf() const noexcept { return header().page.type == format::PageType::leaf; }
+  Generation generation() const noexcept { return Generation{header().page.generation}; }
+  PageId id() const noexcept { return PageId{header().page.page_id}; }
+  Bytes prefix() const noexcept { return Bytes(page_ + sizeof(format::NodeHeader), header().prefix_bytes); }
+  std::size_t free_bytes() const noexcept { return header().heap_begin - (slots_offset() + 2 * count()); }
+
+  // ---- leaf -------------------------------------------------------------------------------------------------
+
+  // Index of the first entry whose key is not below `key`; `equal` says whether it is that key.
+  std::size_t leaf_lower_bound(Bytes key, bool& equal) const noexcept {
+    equal = false;
+    const std::size_t n = count();
+    const int side = compare_prefix(key);
+    if (side != 0) return side < 0 ? 0 : n;
+    const std::size_t prefix = header().prefix_bytes;
+    const char* suffix = key.data() + prefix;
+    const std::size_t suffix_bytes = key.size() - prefix;
+    const std::uint32_t head = head_of(suffix, suffix_bytes);
+    const std::uint32_t* h = heads();
+    std::size_t i = count_below(h, n, head);
+    if (i == n || h[i] != head) return i;
+    std::size_t end = i + 1;
+    if (end < n && h[end] == head) end = i + count_not_above(h + i, n - i, head);
+    while (i < end) {  // binary search among equal heads, by the rest of the key
+      const std::size_t middle = i + (end - i) / 2;
+      const int order = compare_leaf_suffix(middle, suffix, suffix_bytes);
+      if (order == 0) {
+        equal = true;
+        return middle;
+      }
+      if (order < 0) {
+        i = middle + 1;
+      } else {
+        end = middle;
+      }
+    }
+    return i;
+  }
+
+  // Where the record of the entry for `key` probably is: to prefetch before leaf_lower_bound() looks at it.
+  const char* leaf_record_hint(Bytes key) const noexcept {
+    const std::size_t prefix = header().prefix_bytes;
+    if (key.size() < prefix) return page_;
+    const std::size_t i = count_below(heads(), count(), head_of(key.data() + prefix, key.size() - prefix));
+    return page_ + slot(i < count() ? i : count() - 1);
+  }
+
+  LeafEntry leaf_entry(std::size_t index) const noexcept {
+    const char* record = page_ + slot(index);
+    const std::uint16_t info = rt::load_le16(record);
+    const std::uint16_t value_bytes = rt::load_le16(record + 2);
+    const char* at = record + format::kLeafEntryHeaderBytes;
+    std::uint64_t expiry = 0;
+    if ((info & format::kExpiryFlag) != 0) [[unlikely]] {
+      expiry = rt::load_le64(at);
+      at += format::kExpiryBytes;
+    }
+    at += tail_bytes(info & format::kSuffixMask);
+    const auto kind = static_cast<format::EntryKind>((info >> format::kKindShift) & format::kKindMask);
+    return {kind, expiry, Bytes(at, value_bytes)};
+  }
+
+  // Writes the whole key of a leaf entry to `out` (kKeyBytesMax bytes) and returns its length.
+  std::size_t leaf_key(std::size_t index, char* out) const noexcept {
+    const std::uint16_t prefix = header().prefix_bytes;
+    std::memcpy(out, page_ + sizeof(format::NodeHeader), prefix);
+    const char* record = page_ + slot(index);
+    const std::uint16_t info = rt::load_le16(record);
+    const std::size_t suffix_bytes = info & format::kSuffixMask;
+    const char* tail = record + format::kLeafEntryHeaderBytes + ((info & format::kExpiryFlag) != 0 ? format::kExpiryBytes : 0);
+    return prefix + expand_suffix(index, suffix_bytes, tail, out + prefix);
+  }
+
+  // ---- branch -----------------------------------------------------------------------------------------------
+
+  // The child whose range holds `key`.
+  std::size_t child_index(Bytes key) const noexcept { return upper_separator(key, true) - 1; }
+  // The child that holds the largest key below `key`.
+  std::size_t child_index_below(Bytes key) const noexcept { return upper_separator(key, false) - 1; }
+
+  format::ChildPointer child(std::size_t index) const noexcept {
+    format::ChildPointer pointer;
+    std::memcpy(&pointer, children() + index * sizeof pointer, sizeof pointer);
+    return pointer;
+  }
+  // Writes separator `index` to `out` and returns its length; that of child 0 is empty.
+  std::size_t separator(std::size_t index, char* out) const noexcept {
+    if (index == 0) return 0;
+    const std::uint16_t prefix = header().prefix_bytes;
+    std::memcpy(out, page_ + sizeof(format::NodeHeader), prefix);
+    std::size_t suffix_bytes = 0;
+    const char* tail = branch_tail(index, suffix_bytes);
+    return prefix + expand_suffix(index, suffix_bytes, tail, out + prefix);
+  }
+
+  // The heads are searched first, then (in a branch) the child pointer is read: what to prefetch.
+  const std::uint32_t* heads() const noexcept {
+    return reinterpret_cast<const std::uint32_t*>(page_ + format::heads_offset(header().prefix_bytes));
+  }
+
+ private:
+  const format::NodeHeader& header() const noexcept { return *reinterpret_cast<const format::NodeHeader*>(page_); }
+  static std::size_t tail_bytes(std::size_t suffix_bytes) noexcept {
+    return suffix_bytes > format::kHeadBytes ? suffix_bytes - format::kHeadBytes : 0;
+  }
+  const char* children() const noexcept { return reinterpret_cast<const char*>(heads() + count()); }
+  std::size_t slots_offset() const noexcept {
+    const std::size_t per_entry = format::kHeadBytes + (is_leaf() ? 0 : sizeof(format::ChildPointer));
+    return format::heads_offset(header().prefix_bytes) + per_entry * count();
+  }
+  std::uint16_t slot(std::size_t index) const noexcept {
+    return rt::load_le16(page_ + format::heads_offset(header().prefix_bytes) + format::kHeadBytes * count() + 2 * index);
+  }
+  std::uint16_t branch_slot(std::size_t index) const noexcept {
+    return rt::load_le16(children() + sizeof(format::ChildPointer) * count() + 2 * index);
+  }
+  const char* branch_tail(std::size_t index, std::size_t& suffix_bytes) const noexcept {
+    const std::uint16_t at = branch_slot(index);
+    if (at <= format::kHeadBytes) {
+      suffix_bytes = at;
+      return nullptr;
+    }
+    suffix_bytes = rt::load_le16(page_ + at);
+    return page_ + at + 2;
+  }
+
+  // Where `key` lies against the common prefix: below it, within it (0), or above.
+  int compare_prefix(Bytes key) const noexcept {
+    const std::size_t prefix = header().prefix_bytes;
+    if (prefix == 0) return 0;
+    const int order = std::memcmp(key.data(), page_ + sizeof(format::NodeHeader), key.size() < prefix ? key.size() : prefix);
+    if (order != 0) return order;
+    return key.size() < prefix ? -1 : 0;
+  }
+  // Order of a stored suffix (head equal to the probe's) against the probe's.
+  static int compare_tails(const char* tail, std::size_t suffix_bytes, const char* probe, std::size_t probe_bytes) noexcept {
+    const std::size_t a = tail_bytes(suffix_bytes);
+    const std::size_t b = tail_bytes(probe_bytes);
+    const std::size_t common = a < b ? a : b;
+    if (common != 0) {
+      const int order = std::memcmp(tail, probe + format::kHeadBytes, common);
+      if (order != 0) return order;
+    }
+    return suffix_bytes < probe_bytes ? -1 : (suffix_bytes > probe_bytes ? 1 : 0);
+  }
+  int compare_leaf_suffix(std::size_t index, const char* probe, std::size_t probe_bytes) const noexcept {
+    const char* record = page_ + slot(index);
+    const std::uint16_t info = rt::load_le16(record);
+    const char* tail = record + format::kLeafEntryHeaderBytes + ((info & format::kExpiryFlag) != 0 ? format::kExpiryBytes : 0);
+    return compare_tails(tail, info & format::kSuffixMask, probe, probe_bytes);
+  }
+  // Index of the first separator above `key` (or not below it, when !inclusive); at least 1.
+  std::size_t upper_separator(Bytes key, bool inclusive) const noexcept {
+    const std::size_t n = count();
+    if (n == 1) return 1;
+    const int side = compare_prefix(key);
+    if (side != 0) return side < 0 ? 1 : n;
+    const std::size_t prefix = header().prefix_bytes;
+    const char* suffix = key.data() + prefix;
+    const std::size_t suffix_bytes = key.size() - prefix;
+    const std::uint32_t head = head_of(suffix, suffix_bytes);
+    const std::uint32_t* h = heads();
+    std::size_t i = 1 + count_below(h + 1, n - 1, head);
+    if (i == n || h[i] != head) return i;
+    std::size_t end = i + 1;
+    if (end < n && h[end] == head) end = i + count_not_above(h + i, n - i, head);
+    while (i < end) {
+      const std::size_t middle = i + (end - i) / 2;
+      std::size_t stored_bytes = 0;
+      const char* tail = branch_tail(middle, stored_bytes);
+      const int order = compare_tails(tail, stored_bytes, suffix, suffix_bytes);
+      if (order < 0 || (order == 0 && inclusive)) {
+        i = middle + 1;
+      } else {
+        end = middle;
+      }
+    }
+    return i;
+  }
+  std::size_t expand_suffix(std::size_t index, std::size_t suffix_bytes, const char* tail, char* out) const noexcept {
+    char head[format::kHeadBytes];
+    rt::store_be32(head, heads()[index]);
+    if (suffix_bytes <= format::kHeadBytes) {
+      std::memcpy(out, head, suffix_bytes);
+      return suffix_bytes;
+    }
+    std::memcpy(out, head, format::kHeadBytes);
+    std::memcpy(out + format::kHeadBytes, tail, suffix_bytes - format::kHeadBytes);
+    return suffix_bytes;
+  }
+
+  const char* page_;
+};
+
+// Checks every offset, length and the order of the keys of a node that came from the device, so that NodeView never
+// reads outside the page whatever the bytes are. Returns nullptr, or what is wrong.
+const char* validate_node(const char* page) noexcept;
+
+}  // namespace cambium::node

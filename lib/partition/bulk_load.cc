@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "partition/bulk_load.h"
+
+#include <cambium/rt/check.h>
+
+#include "base/text.h"
+
+namespace cambium {
+
+BulkLoadState::BulkLoadState(PartitionState& partition, TableState& table)
+    : partition_(partition), table_(table), writer_(partition.publisher->writer()), builder_(*writer_) {
+  ++partition_.scans_open;
+}
+
+BulkLoadState::~BulkLoadState() {
+  --partition_.scans_open;
+  if (!ended_) partition_.core.spawn(abandon(std::move(writer_), partition_), Priority::background);
+}
+
+// Nothing of an unfinished load stays. The lane is let go when the pages are given back.
+Task<void> BulkLoadState::abandon(std::unique_ptr<PageWriter> writer, PartitionState& partition) {
+  const GatePass pass(partition.operations);
+  MutexGuard lane(partition.committer->lane());
+  Status given_up = co_await partition.publisher->give_up(*writer, Errc::cancelled);
+  static_cast<void>(given_up);
+}
+
+Op<void> BulkLoadState::add(Bytes key, Bytes value) {
+  if (ended_) return Error(Errc::closed, "the sorted load has ended");
+  if (key.empty() || key.size() > kKeyBytesMax || value.size() > kValueBytesMax) {
+    return Error(Errc::invalid_argument, rt::str("a key of ", key.size(), " or a value of ", value.size(), " bytes is out of bounds"));
+  }
+  if (builder_.needs_value_write(value)) return add_long(key, value);
+  if (!builder_.add(key, value)) return Error(Errc::invalid_argument, "keys of a sorted load must ascend");
+  if (builder_.ready()) return pump();
+  return Status();
+}
+
+Op<void> BulkLoadState::add_long(Bytes key, Bytes value) {
+  const std::string key_copy = key.str();
+  const std::string value_copy = value.str();
+  co_await check(builder_.add_long(key_copy, value_copy));
+  Status pumped = co_await builder_.pump();
+  co_return pumped;
+}
+
+Op<void> BulkLoadState::pump() {
+  Status pumped = co_await builder_.pump();
+  co_return pumped;
+}
+
+Op<void> BulkLoadState::finish() {
+  if (ended_) co_return Error(Errc::closed, "the sorted load has ended");
+  ended_ = true;
+  MutexGuard lane(partition_.committer->lane());
+  Result<TableRoot> root = co_await builder_.finish();
+  if (!root) {
+    Status failed = co_await partition_.publisher->give_up(*writer_, root.error());
+    co_return failed;
+  }
+  std::vector<NewRoot> roots;
+  roots.push_back({&table_, *root});
+  Status committed = co_await partition_.publisher->commit(*writer_, roots, partition_.last_sequence);
+  co_return committed;
+}
+
+Task<Result<std::unique_ptr<BulkLoadState>>> BulkLoadState::begin(PartitionState& partition, TableState& table) {
+  FlushOptions flush;
+  flush.trim = false;
+  co_await check(partition.flush(flush));
+  co_await partition.committer->lane().lock();
+  if (table.newest().height != 0 || !partition.buffers->empty()) {
+    partition.committer->lane().unlock();
+    co_return Error(Errc::invalid_argument, rt::str("table ", table.name(), " is not empty"),
+                    "a sorted load fills an empty table; use put() otherwise");
+  }
+  co_return std::make_unique<BulkLoadState>(partition, table);
+}
+
+}  // namespace cambium

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A sorted load under way: holds the commit lane from begin() to finish(); see BulkLoad in partition.h.
+#pragma once
+
+#include <memory>
+
+#include <cambium/partition.h>
+
+#include "partition/partition_state.h"
+#include "tree/tree_builder.h"
+
+namespace cambium {
+
+class BulkLoadState {
+ public:
+  static Task<Result<std::unique_ptr<BulkLoadState>>> begin(PartitionState& partition, TableState& table);
+  BulkLoadState(PartitionState& partition, TableState& table);  // Requires: the lane is held
+  ~BulkLoadState();
+
+  Op<void> add(Bytes key, Bytes value);
+  Op<void> finish();
+
+ private:
+  Op<void> add_long(Bytes key, Bytes value);
+  Op<void> pump();
+  static Task<void> abandon(std::unique_ptr<PageWriter> writer, PartitionState& partition);
+
+  PartitionState& partition_;
+  TableState& table_;
+  std::unique_ptr<PageWriter> writer_;
+  TreeBuilder builder_;
+  bool ended_ = false;
+};
+
+}  // namespace cambium

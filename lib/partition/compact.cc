@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Giving file space back: pages at the end of the file move to free places before it, then the file is cut.
+//
+// Works in rounds of at most kPagesPerRound pages, each an ordinary commit, so that flushes go on in between and
+// readers never notice: what they see stays held until they are done.
+#include <algorithm>
+
+#include <cambium/rt/check.h>
+
+#include "partition/compactor.h"
+#include "partition/partition_state.h"
+
+namespace cambium {
+
+Task<Status> PartitionState::compact(double slack) {
+  co_await check(writable());
+  Compactor compactor(*this, slack);
+  Status status = co_await compactor.run();
+  co_return status;
+}
+
+// Is more than the slack of the file free, or would be once the fallback superblock has moved on?
+bool Compactor::excess() const noexcept {
+  const SpaceMap& space = *partition_.space;
+  const std::uint64_t spare = space.file_pages() - space.used_pages();
+  return static_cast<double>(spare) > slack_ * static_cast<double>(space.file_pages()) + kSlackPages;
+}
+
+Task<Status> Compactor::run() {
+  for (unsigned rounds = 0; excess() && rounds < kRoundsMax; ++rounds) {
+    Status status = co_await round();
+    if (status.code() == Errc::no_space) co_return Status();  // nowhere to move things to: as compact as it gets
+    if (!status || !progress_) co_return status;
+    co_await partition_.core.yield();
+  }
+  co_return Status();
+}
+
+Task<Status> Compactor::round() {
+  co_await partition_.committer->lane().lock();
+  MutexGuard lane(partition_.committer->lane());
+  SpaceMap& space = *partition_.space;
+  const std::uint64_t before = space.file_pages();
+  // Both superblocks agree after this: pages that only the fallback could see are free.
+  co_await check(partition_.committer->touch());
+  co_await check(cut_tail());
+  progress_ = space.file_pages() < before;
+  if (!excess()) co_return Status();
+
+  const std::uint64_t target = space.used_pages() + space.used_pages() / 64 + kSlackPages / 2;
+  if (target >= space.file_pages()) co_return Status();
+  space.set_ceiling(target);
+  Status moved = co_await move_pages(PageId{target});
+  space.set_ceiling(kFilePagesMax);
+  if (!moved) co_return moved;
+  co_await check(partition_.committer->touch());
+  co_await check(cut_tail());
+  progress_ = progress_ || moved_;
+  co_return Status();
+}
+
+Task<Status> Compactor::move_pages(PageId limit) {
+  moved_ = false;
+  Publisher& publisher = *partition_.publisher;
+  const std::unique_ptr<PageWriter> writer = publisher.writer();
+  std::vector<NewRoot> roots;
+  std::uint64_t left = kPagesPerRound;
+  for (const auto& [id, table] : partition_.tables) {
+    bool more = false;
+    Result<TableRoot> root = co_await publisher.store_of(*table).relocate(table->newest(), limit, left, *writer, more);
+    if (!root) {
+      Status failed = co_await publisher.give_up(*writer, root.error());
+      co_return failed;
+    }
+    const std::uint64_t written = writer->stats().pages;
+    left = written < kPagesPerRound ? kPagesPerRound - written : 0;
+    if (root->pointer != table->newest().pointer) roots.push_back({table.get(), *root});
+  }
+  Status catalog = co_await publisher.relocate_catalog(limit, *writer);
+  if (!catalog) {
+    Status failed = co_await publisher.give_up(*writer, catalog);
+    co_return failed;
+  }
+  moved_ = writer->stats().pages + writer->stats().overflow_pages != 0;
+  Status committed = co_await publisher.commit(*writer, roots, Sequence{partition_.committer->record().sequence});
+  co_return committed;
+}
+
+// Drops the free end of the file. Both superblocks say so before the file is cut, so either can be opened.
+Task<Status> Compactor::cut_tail() {
+  SpaceMap& space = *partition_.space;
+  const std::uint64_t before = space.file_pages();
+  const std::uint64_t floor = space.used_pages() + space.used_pages() / 64 + kSlackPages / 2;
+  const std::uint64_t after = space.shrink_free_tail(floor);
+  if (after == before) co_return Status();
+  co_await check(partition_.committer->touch());
+  co_await check(partition_.committer->touch());
+  Status cut = co_await partition_.device->resize(after * kPageBytes);
+  co_return cut;
+}
+
+}  // namespace cambium

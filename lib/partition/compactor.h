@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// One compaction of a partition's file, in rounds; see compact.cc.
+//
+// Errors     io (poisons, as any commit); running out of free places ends it without an error.
+// Suspends   everywhere; holds the commit lane for one round at a time.
+#pragma once
+
+#include <cstdint>
+
+#include <cambium/ids.h>
+#include <cambium/rt/result.h>
+#include <cambium/rt/task.h>
+
+namespace cambium {
+
+class PartitionState;
+
+class Compactor {
+ public:
+  // `slack`: the part of the file that may stay free.
+  Compactor(PartitionState& partition, double slack) noexcept : partition_(partition), slack_(slack) {}
+  Task<Status> run();
+
+ private:
+  static constexpr std::uint64_t kPagesPerRound = 8192;  // 32 MiB
+  static constexpr std::uint64_t kSlackPages = 64;       // a file this small is not worth cutting
+  static constexpr unsigned kRoundsMax = 1u << 16;
+
+  bool excess() const noexcept;
+  Task<Status> round();
+  Task<Status> move_pages(PageId limit);
+  Task<Status> cut_tail();
+
+  PartitionState& partition_;
+  double slack_;
+  bool progress_ = false;
+  bool moved_ = false;
+};
+
+}  // namespace cambium

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "partition/memory_plan.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/text.h"
+#include "flush/buffer_set.h"
+#include "format/superblock.h"
+
+namespace cambium {
+
+std::uint64_t MemoryPlan::arena_bytes() const noexcept {
+  return cache_frames * kPageBytes + staging_bytes * staging_buffers + space_pages * kPageBytes +
+         format::kSuperblockPages * kPageBytes;
+}
+
+Result<MemoryPlan> MemoryPlan::of(const Options& options) {
+  const std::uint64_t memory = options.memory_bytes;
+  if (memory < kMemoryBytesMin) {
+    return Error(Errc::invalid_argument, rt::str("memory_bytes is ", memory, ", the least is ", kMemoryBytesMin));
+  }
+  MemoryPlan plan{};
+  plan.buffer_bytes = options.write_buffer_bytes != 0 ? options.write_buffer_bytes : std::clamp(memory / 8, 64 * KiB, 256 * MiB);
+  plan.buffer_bytes = std::max<std::uint64_t>(plan.buffer_bytes, WriteBuffer::kCapacityBytesMin);
+  plan.staging_buffers = memory < 8 * MiB ? 4 : 8;
+  plan.staging_bytes = std::clamp(std::bit_floor(memory / 64), 16 * KiB, 256 * KiB);
+  plan.space_pages = memory < 8 * MiB ? 4 : 16;
+
+  const std::uint64_t buffers = BufferSet::kBuffersMax * plan.buffer_bytes + plan.buffer_bytes / 4;
+  const std::uint64_t fixed = buffers + plan.staging_bytes * plan.staging_buffers + (plan.space_pages + 4) * kPageBytes;
+  const std::uint64_t left = memory > fixed ? memory - fixed : 0;
+  const std::uint64_t cache = options.cache_bytes != 0 ? options.cache_bytes : left - left / 64;
+  plan.cache_frames = std::min<std::uint64_t>(cache / kPageBytes, kFilePagesMax);
+  if (plan.cache_frames < 8) {
+    return Error(Errc::invalid_argument,
+                 rt::str("memory_bytes = ", memory, " leaves ", plan.cache_frames, " pages of cache; at least 8 are needed"),
+                 "raise memory_bytes or lower write_buffer_bytes");
+  }
+  return plan;
+}
+
+}  // namespace cambium

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// How memory_bytes is divided: one number is the budget for everything a partition allocates in bulk. Pure.
+//
+//   write buffers   3 x an eighth, and an eighth of that again for sorting and merging a buffer
+//   staging         up to 8 x 256 KiB for pages on their way to the device
+//   cache           the rest, less 1/64 of it for the cache's own tables
+#pragma once
+
+#include <cstdint>
+
+#include <cambium/options.h>
+#include <cambium/rt/result.h>
+
+namespace cambium {
+
+struct MemoryPlan {
+  std::uint64_t buffer_bytes;        // one write buffer
+  std::uint64_t staging_bytes;       // one staging buffer
+  std::uint64_t staging_buffers;
+  std::uint64_t space_pages;         // staging of space map pages
+  std::uint64_t cache_frames;
+
+  // What the registered arena holds.
+  std::uint64_t arena_bytes() const noexcept;
+
+  // Errors: invalid_argument when the parts do not fit memory_bytes.
+  static Result<MemoryPlan> of(const Options& options);
+};
+
+}  // namespace cambium

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The public face: Partition, Scan, Snapshot and BulkLoad as handles to what does the work.
+#include <cambium/partition.h>
+
+#include <cambium/rt/check.h>
+
+#include "partition/bulk_load.h"
+#include "partition/partition_state.h"
+#include "partition/scan_state.h"
+
+namespace cambium {
+
+namespace {
+
+// Destroyed without close(): the state ends its background work on the loop, then goes.
+Task<void> wind_down(std::unique_ptr<PartitionState> state) {
+  state->closing = true;
+  co_await state->operations.close();
+  state->flusher->stop();
+  co_await state->flusher->stopped();
+  state->flusher_running = false;
+  state->device->close();
+}
+
+Op<Partition> open_partition(Core& core, Options options) {
+  // The options' views are only good until the first suspension; open() copies the path before that.
+  std::unique_ptr<PartitionState> state = co_await check(PartitionState::open(core, options));
+  co_return Partition(std::move(state));
+}
+
+Op<void> flush_partition(PartitionState& state, FlushOptions options) {
+  Status status = co_await state.flush(options);
+  co_return status;
+}
+
+Op<void> compact_partition(PartitionState& state) {
+  const GatePass pass(state.operations);
+  constexpr double kSlack = 1.0 / 16;
+  Status status = co_await state.compact(kSlack);
+  co_return status;
+}
+
+Op<CheckReport> check_partition(PartitionState& state) {
+  Result<CheckReport> report = co_await state.inspect();
+  co_return report;
+}
+
+Op<BulkLoad> begin_bulk_load(PartitionState& state) {
+  std::unique_ptr<BulkLoadState> load = co_await check(BulkLoadState::begin(state, state.tables.default_table()));
+  co_return BulkLoad(std::move(load));
+}
+
+Op<void> close_partition(std::unique_ptr<PartitionState>& owner) {
+  if (!owner) co_return Status();
+  Status closed = co_await owner->close();
+  if (closed.code() == Errc::busy) co_return closed;
+  owner.reset();
+  co_return closed;
+}
+
+}  // namespace
+
+Op<Partition> Partition::open(Core& core, const Options& options) { return open_partition(core, options); }
+
+Partition::Partition(std::unique_ptr<PartitionState> state) noexcept : state_(std::move(state)) {}
+Partition::Partition(Partition&&) noexcept = default;
+Partition& Partition::operator=(Partition&& other) noexcept {
+  std::swap(state_, other.state_);
+  return *this;
+}
+Partition::~Partition() {
+  if (!state_ || !state_->flusher_running) return;
+  Core& core = state_->core;
+  core.spawn(wind_down(std::move(state_)));
+}
+
+Op<void> Partition::put(Bytes key, Bytes value, WriteOptions options) {
+  return state_->write_one(state_->tables.default_table(), key, value, WriteKind::put, options);
+}
+Op<void> Partition::del(Bytes key, WriteOptions options) {
+  return state_->write_one(state_->tables.default_table(), key, Bytes(), WriteKind::del, options);
+}
+Op<void> Partition::write(const WriteBatch& batch, WriteOptions options) {
+  return state_->write_batch(state_->tables.default_table(), batch, options);
+}
+Op<Value> Partition::get(Bytes key, ReadOptions options) {
+  return state_->get(state_->tables.default_table(), key, options);
+}
+Op<void> Partition::multi_get(std::span<const Bytes> keys, std::span<Value> values, ReadOptions options) {
+  return state_->multi_get(state_->tables.default_table(), keys, values, options);
+}
+
+Scan Partition::scan(const ScanRange& range, ScanOptions options) {
+  TableState& table = state_->tables.default_table();
+  if (options.snapshot != nullptr) {
+    return Scan(std::make_unique<ScanState>(*state_, table, options.snapshot->state(), range, options));
+  }
+  const SnapshotState now(*state_->views, *state_->buffers, state_->last_sequence);
+  return Scan(std::make_unique<ScanState>(*state_, table, now, range, options));
+}
+
+Snapshot Partition::snapshot() {
+  auto snapshot = std::make_unique<SnapshotState>(*state_->views, *state_->buffers, state_->last_sequence);
+  state_->snapshots.add(*snapshot);
+  snapshot->space = state_->space.get();
+  return Snapshot(std::move(snapshot));
+}
+
+Op<void> Partition::flush(FlushOptions options) { return flush_partition(*state_, options); }
+Op<void> Partition::compact() { return compact_partition(*state_); }
+Op<BulkLoad> Partition::bulk_load() { return begin_bulk_load(*state_); }
+Op<CheckReport> Partition::check() { return check_partition(*state_); }
+Stats Partition::stats() const { return state_->stats(); }
+Options Partition::options() const { return state_->options; }
+Op<void> Partition::close() { return close_partition(state_); }
+
+// ---- Scan ---------------------------------------------------------------------------------------------------------
+
+Scan::Scan(std::unique_ptr<ScanState> state) noexcept : state_(std::move(state)) {}
+Scan::Scan(Scan&&) noexcept = default;
+Scan& Scan::operator=(Scan&&) noexcept = default;
+Scan::~Scan() = default;
+Op<const Entry*> Scan::next() { return state_->next(); }
+Op<std::span<const Entry>> Scan::next_page() { return state_->next_page(); }
+
+// ---- Snapshot -----------------------------------------------------------------------------------------------------
+
+Snapshot::Snapshot(std::unique_ptr<SnapshotState> state) noexcept : state_(std::move(state)) {}
+Snapshot::Snapshot(Snapshot&&) noexcept = default;
+Snapshot& Snapshot::operator=(Snapshot&&) noexcept = default;
+Snapshot::~Snapshot() = default;
+Sequence Snapshot::sequence() const noexcept { return state_->sequence(); }
+std::uint64_t Snapshot::pinned_bytes() const noexcept {
+  return state_->space->pinned_pages(state_->generation()) * kPageBytes;
+}
+
+// ---- BulkLoad -----------------------------------------------------------------------------------------------------
+
+BulkLoad::BulkLoad(std::unique_ptr<BulkLoadState> state) noexcept : state_(std::move(state)) {}
+BulkLoad::BulkLoad(BulkLoad&&) noexcept = default;
+BulkLoad& BulkLoad::operator=(BulkLoad&&) noexcept = default;
+BulkLoad::~BulkLoad() = default;
+Op<void> BulkLoad::add(Bytes key, Bytes value) { return state_->add(key, value); }
+Op<void> BulkLoad::finish() { return state_->finish(); }
+
+}  // namespace cambium

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The walk of a read: active buffer, frozen buffers newest first, then the table. Hits are plain calls; the first miss
+// makes one coroutine, which holds its view so that the pages it is on its way to stay.
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include <cambium/rt/check.h>
+
+#include "base/text.h"
+#include "cache/overflow_value.h"
+#include "partition/partition_state.h"
+
+namespace cambium {
+
+namespace {
+
+void release_page(void* cache, std::uint64_t frame) noexcept {
+  static_cast<PageCache*>(cache)->release_pin(static_cast<FrameIndex>(frame));
+}
+void release_buffer(void* buffer, std::uint64_t) noexcept { static_cast<WriteBuffer*>(buffer)->release(); }
+void release_memory(void* memory, std::uint64_t) noexcept { std::free(memory); }
+
+}  // namespace
+
+// ---- values -------------------------------------------------------------------------------------------------------
+
+Value PartitionState::value_in_page(FrameIndex frame, Bytes bytes) {
+  // Values may pin half of the cache; beyond that they are copied, so that reading can go on.
+  if (cache->pinned() > cache->frames() / 2) [[unlikely]] {
+    char* copy = static_cast<char*>(std::malloc(bytes.size() + 1));
+    std::memcpy(copy, bytes.data(), bytes.size());
+    return Value(Bytes(copy, bytes.size()), {&release_memory, copy, 0});
+  }
+  cache->take_pin(frame);
+  return Value(bytes, {&release_page, cache.get(), frame});
+}
+
+Value PartitionState::value_in_buffer(WriteBuffer& buffer, const BufferEntry& entry) {
+  if (entry.kind == WriteKind::del) return Value();
+  buffer.retain();
+  return Value(entry.value(), {&release_buffer, &buffer, 0});
+}
+
+Task<Result<Value>> PartitionState::overflow_value(Bytes reference) {
+  ++counts.overflow_reads;
+  OverflowBuffer buffer = co_await check(read_overflow(*device, OverflowView(reference)));
+  const Bytes bytes = buffer.bytes();
+  co_return Value(bytes, {&release_memory, buffer.release(), 0});
+}
+
+// ---- get ----------------------------------------------------------------------------------------------------------
+
+const BufferEntry* PartitionState::find_in_buffers(TableId table, Bytes key, WriteBuffer*& in) {
+  in = &buffers->active();
+  const BufferEntry* entry = in->empty() ? nullptr : in->find(table, key, kLastSequence);
+  if (entry != nullptr) return entry;
+  for (auto it = buffers->frozen().rbegin(); it != buffers->frozen().rend(); ++it) {
+    in = &(*it)->buffer;
+    entry = in->find(table, key, kLastSequence);
+    if (entry != nullptr) return entry;
+  }
+  return nullptr;
+}
+
+const BufferEntry* PartitionState::find_in_buffers(const SnapshotState& snapshot, TableId table, Bytes key, WriteBuffer*& in) {
+  for (const PinnedBuffer& pinned : snapshot.buffers()) {
+    in = &pinned.ordered->buffer;
+    const BufferEntry* entry = in->find(table, key, snapshot.sequence());
+    if (entry != nullptr) return entry;
+  }
+  return nullptr;
+}
+
+Status PartitionState::interrupted(const ReadOptions& read) const {
+  if (read.cancel != nullptr && read.cancel->requested()) return Error(Errc::cancelled);
+  if (read.deadline_ns != 0 && core.now_ns() >= read.deadline_ns) return Error(Errc::timeout);
+  return {};
+}
+
+Op<Value> PartitionState::get(TableState& table, Bytes key, ReadOptions read) {
+  ++counts.gets;
+  if (closing || key.size() > kKeyBytesMax || key.empty()) [[unlikely]] {
+    if (closing) return Error(Errc::closed, rt::str("partition ", path, " is closed"));
+    return Error(Errc::invalid_argument, rt::str("a key of ", key.size(), " bytes; keys have ", kKeyBytesMin, " to ", kKeyBytesMax));
+  }
+  WriteBuffer* in = nullptr;
+  const SnapshotState* snapshot = read.snapshot != nullptr ? &read.snapshot->state() : nullptr;
+  const BufferEntry* entry = snapshot != nullptr ? find_in_buffers(*snapshot, table.id(), key, in)
+                                                 : find_in_buffers(table.id(), key, in);
+  if (entry != nullptr) return Result<Value>(value_in_buffer(*in, *entry));
+
+  const TableRoot& root = snapshot != nullptr ? table.at(snapshot->generation()) : table.newest();
+  if (root.height == 0) return Result<Value>(Value());
+  TableStore& store = publisher->store_of(table);
+  Lookup lookup;
+  FoundEntry found;
+  const FindState state = store.find(root, key, lookup, found);
+  if (state == FindState::absent) return Result<Value>(Value());
+  if (state == FindState::found && found.entry.kind == format::EntryKind::value) [[likely]] {
+    return Result<Value>(value_in_page(found.frame, found.entry.value));
+  }
+  const Status stop = interrupted(read);
+  if (!stop) return stop.error();
+  ViewRef view = snapshot != nullptr ? snapshot->view() : ViewRef(*views);
+  if (state == FindState::found) return get_overflow(found.entry.value, std::move(view));
+  ++counts.get_misses;
+  return get_waiting(key, store, root, std::move(view), lookup, read);
+}
+
+Op<Value> PartitionState::get_waiting(Bytes key, TableStore& store, TableRoot root, ViewRef view, Lookup lookup, ReadOptions read) {
+  const GatePass pass(operations);
+  const ViewRef held = std::move(view);
+  // Most keys fit the frame; a copy is needed because the caller's bytes are only good until we first suspend.
+  char inline_key[64];
+  std::string long_key;
+  if (key.size() <= sizeof inline_key) {
+    std::memcpy(inline_key, key.data(), key.size());
+    key = Bytes(inline_key, key.size());
+  } else {
+    long_key = key.str();
+    key = long_key;
+  }
+  PageRef page;
+  FoundEntry found;
+  for (;;) {
+    Result<PageRef> fetched = co_await cache->fetch(lookup.missing, lookup.level);
+    if (!fetched) co_return fetched.error();
+    page = std::move(*fetched);
+    const FindState state = store.find(root, key, lookup, found);
+    if (state == FindState::absent) co_return Value();
+    if (state == FindState::found) break;
+    co_await check(interrupted(read));
+  }
+  if (found.entry.kind == format::EntryKind::value) co_return value_in_page(found.frame, found.entry.value);
+  Result<Value> value = co_await overflow_value(found.entry.value);
+  co_return value;
+}
+
+Op<Value> PartitionState::get_overflow(Bytes reference, ViewRef view) {
+  const GatePass pass(operations);
+  const ViewRef held = std::move(view);
+  Result<Value> value = co_await overflow_value(reference);
+  co_return value;
+}
+
+// ---- multi_get ----------------------------------------------------------------------------------------------------
+
+Op<void> PartitionState::multi_get(TableState& table, std::span<const Bytes> keys, std::span<Value> values, ReadOptions read) {
+  constexpr std::size_t kInline = 32;
+  const bool plain = read.snapshot == nullptr && keys.size() <= kInline && buffers->empty() && !closing &&
+                     table.newest().height != 0;
+  if (!plain) return multi_get_waiting(table, keys, values, read);
+  MultiLookup lookups[kInline];
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (keys[i].empty() || keys[i].size() > kKeyBytesMax) return Error(Errc::invalid_argument, "a key of an impossible length");
+    lookups[i].key = keys[i];
+  }
+  counts.gets += keys.size();
+  publisher->store_of(table).find_many(table.newest(), std::span(lookups, keys.size()));
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const MultiLookup& lookup = lookups[i];
+    const bool here = lookup.state == FindState::absent ||
+                      (lookup.state == FindState::found && lookup.found.entry.kind == format::EntryKind::value);
+    if (!here) {
+      counts.gets -= keys.size();
+      return multi_get_waiting(table, keys, values, read);
+    }
+  }
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const FoundEntry& found = lookups[i].found;
+    values[i] = lookups[i].state == FindState::found ? value_in_page(found.frame, found.entry.value) : Value();
+  }
+  return Status();
+}
+
+// Something is not at hand: every key becomes a get of its own, and all of them wait together.
+Op<void> PartitionState::multi_get_waiting(TableState& table, std::span<const Bytes> keys, std::span<Value> values, ReadOptions read) {
+  const GatePass pass(operations);
+  std::vector<Op<Value>> gets;
+  gets.reserve(keys.size());
+  for (const Bytes key : keys) gets.push_back(get(table, key, read));
+  Status first_error;
+  for (std::size_t i = 0; i < gets.size(); ++i) {
+    Result<Value> value = co_await gets[i];
+    if (value) {
+      values[i] = std::move(*value);
+    } else if (first_error) {
+      first_error = value.error();
+    }
+  }
+  co_return first_error;
+}
+
+}  // namespace cambium

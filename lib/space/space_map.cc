@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "space/space_map.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.h"
+#include "base/text.h"
+
+namespace cambium {
+
+using format::GroupBitmapPage;
+using format::GroupTablePage;
+using format::kGroupPages;
+using format::kGroupsPerTable;
+
+namespace {
+
+PageId bitmap_page(std::uint32_t group, std::uint32_t slot) noexcept {
+  return PageId{raw(format::group_first_page(group)) + slot};
+}
+PageId table_page(std::uint32_t region, std::uint32_t slot) noexcept {
+  return PageId{raw(format::group_first_page(region * kGroupsPerTable)) + format::kBitmapSlots + slot};
+}
+std::uint32_t region_count(std::size_t groups) noexcept {
+  return static_cast<std::uint32_t>((groups + kGroupsPerTable - 1) / kGroupsPerTable);
+}
+std::uint32_t group_limit(std::uint64_t file_pages, std::uint32_t group) noexcept {
+  const std::uint64_t first = raw(format::group_first_page(group));
+  return file_pages <= first ? 0 : static_cast<std::uint32_t>(std::min<std::uint64_t>(file_pages - first, kGroupPages));
+}
+
+}  // namespace
+
+std::unique_ptr<SpaceMap> SpaceMap::format(BlockDevice& device, std::uint64_t file_pages, std::uint64_t file_id) {
+  std::unique_ptr<SpaceMap> map(new SpaceMap(device, file_id));
+  map->extend_groups(file_pages);
+  return map;
+}
+
+Task<Result<std::unique_ptr<SpaceMap>>> SpaceMap::load(BlockDevice& device, const format::Superblock& superblock,
+                                                       char* staging) {
+  std::unique_ptr<SpaceMap> map(new SpaceMap(device, superblock.page.file_id));
+  Status loaded = co_await map->load_groups(superblock, staging);
+  if (!loaded) co_return loaded.error();
+  co_return map;
+}
+
+Task<Status> SpaceMap::load_groups(const format::Superblock& superblock, char* staging) {
+  const auto damaged = [&](PageId page, const char* what) {
+    return Error(Errc::corruption, rt::str("space map page ", raw(page), " of ", device_.name(), " ", what),
+                 "run `cambium check`; restore the file from a backup");
+  };
+  const auto wrong = [&](std::uint32_t checksum, format::PageType type, PageId id) {
+    const format::PageHeader& header = format::header_of(staging);
+    return format::page_checksum(staging) != checksum || header.checksum != checksum || header.type != type ||
+           header.page_id != raw(id) || header.file_id != file_id_;
+  };
+  file_pages_ = superblock.file_pages;
+  const std::uint64_t groups = (file_pages_ - kFixedPages + kGroupPages - 1) / kGroupPages;
+  if (region_count(groups) != superblock.table_count) co_return damaged(kNoPage, "does not fit the file's length");
+
+  for (std::uint32_t region = 0; region < superblock.table_count; ++region) {
+    const format::TableRecord record = superblock.tables[region];
+    if (record.slot > 1) co_return damaged(kNoPage, "has an impossible slot");
+    const PageId id = table_page(region, record.slot);
+    Status read = co_await device_.read(raw(id) * kPageBytes, staging, kPageBytes);
+    if (!read) co_return read;
+    if (wrong(record.checksum, format::PageType::group_table, id)) co_return damaged(id, "fails its checksum");
+    const auto& page = *reinterpret_cast<const GroupTablePage*>(staging);
+    const std::uint64_t expected = std::min<std::uint64_t>(kGroupsPerTable, groups - std::uint64_t{region} * kGroupsPerTable);
+    if (page.page.count != expected) co_return damaged(id, "lists another number of groups");
+    records_.insert(records_.end(), page.groups, page.groups + page.page.count);
+    tables_.push_back({.dirty = false, .slot = record.slot, .checksum = record.checksum});
+  }
+
+  for (std::uint32_t group = 0; group < groups; ++group) {
+    const format::GroupRecord record = records_[group];
+    if (record.slot > 1) co_return damaged(kNoPage, "has an impossible slot");
+    const PageId id = bitmap_page(group, record.slot);
+    Status read = co_await device_.read(raw(id) * kPageBytes, staging, kPageBytes);
+    if (!read) co_return read;
+    if (wrong(record.checksum, format::PageType::group_bitmap, id)) co_return damaged(id, "fails its checksum");
+    const auto& page = *reinterpret_cast<const GroupBitmapPage*>(staging);
+    const std::uint32_t limit = group_limit(file_pages_, group);
+    for (std::uint32_t bit = limit; bit < kGroupPages; ++bit) {
+      if (((page.words[bit / 64] >> (bit % 64)) & 1) != 0) co_return damaged(id, "uses pages beyond the file");
+    }
+    groups_.emplace_back(limit, page);
+    groups_.back().slot = record.slot;
+    if (groups_.back().free_pages() != record.free_pages) co_return damaged(id, "does not fit its free count");
+    used_pages_ += groups_.back().used_pages();
+    free_pages_ += groups_.back().free_pages();
+  }
+  co_return Status();
+}
+
+void SpaceMap::extend_groups(std::uint64_t file_pages) {
+  file_pages_ = file_pages;
+  if (!groups_.empty()) {
+    AllocationGroup& last = groups_.back();
+    const std::uint32_t limit = group_limit(file_pages, group_count() - 1);
+    free_pages_ += limit - last.limit();
+    last.set_limit(limit);
+    last.dirty = true;  // its free count changes
+  }
+  while (group_limit(file_pages, group_count()) > 0) {
+    const std::uint32_t group = group_count();
+    const std::uint32_t own = format::group_own_pages(group);
+    CAMBIUM_ASSERT(group_limit(file_pages, group) >= own);
+    groups_.emplace_back(group_limit(file_pages, group), own);
+    records_.push_back({.checksum = 0, .free_pages = 0, .slot = 1});
+    used_pages_ += own;
+    free_pages_ += groups_.back().free_pages();
+  }
+  tables_.resize(region_count(groups_.size()));
+}
+
+void SpaceMap::opened(Generation newest, unsigned slot, Generation other) {
+  newest_slot_ = slot;
+  slot_generation_[slot] = newest;
+  slot_generation_[1 - slot] = other;
+  retain(newest);
+  if (raw(other) != 0) retain(other);
+}
+
+AllocationGroup::Run SpaceMap::local(PageRun run) const noexcept {
+  const std::uint64_t first = raw(format::group_first_page(format::group_of(run.first)));
+  return {static_cast<std::uint32_t>(raw(run.first) - first), run.pages};
+}
+
+Result<PageRun> SpaceMap::allocate(std::uint32_t wanted, std::uint32_t least) {
+  CAMBIUM_ASSERT(least > 0 && least <= wanted);
+  // A full-size run at or after the search position first; then whatever is longest anywhere.
+  AllocationGroup::Run best;
+  std::uint32_t best_group = 0;
+  for (; search_group_ < group_count(); ++search_group_, search_page_ = 0) {
+    const AllocationGroup& group = groups_[search_group_];
+    if (group.free_pages() < wanted) continue;
+    best = group.find(search_page_, usable(search_group_), wanted, wanted);
+    best_group = search_group_;
+    if (best.pages != 0) break;
+  }
+  for (std::uint32_t g = 0; g < group_count() && best.pages < wanted; ++g) {
+    if (groups_[g].free_pages() < least) continue;
+    const AllocationGroup::Run run = groups_[g].find(0, usable(g), wanted, least);
+    if (run.pages > best.pages) {
+      best = run;
+      best_group = g;
+    }
+  }
+  if (best.pages == 0) {
+    return Error(Errc::no_space, rt::str("no free run of ", least, " pages in ", device_.name()), "free some space");
+  }
+  groups_[best_group].use(best);
+  used_pages_ += best.pages;
+  free_pages_ -= best.pages;
+  if (best_group == search_group_) search_page_ = best.first + best.pages;
+  const PageRun run{PageId{raw(format::group_first_page(best_group)) + best.first}, best.pages};
+  allocated_.push_back(run);
+  return run;
+}
+
+// How many pages of a group may be allocated from.
+std::uint32_t SpaceMap::usable(std::uint32_t group) const noexcept {
+  return std::min(groups_[group].limit(), group_limit(std::min(ceiling_, file_pages_), group));
+}
+
+void SpaceMap::give_back(PageRun tail) {
+  const auto it = std::find_if(allocated_.rbegin(), allocated_.rend(), [&](const PageRun& run) {
+    return raw(run.first) + run.pages == raw(tail.first) + tail.pages;
+  });
+  CAMBIUM_ASSERT(it != allocated_.rend() && it->pages >= tail.pages);
+  group_at(tail.first).unuse(local(tail));
+  used_pages_ -= tail.pages;
+  free_pages_ += tail.pages;
+  it->pages -= tail.pages;
+  if (it->pages == 0) allocated_.erase(std::next(it).base());
+}
+
+void SpaceMap::free(PageRun run, Generation birth) {
+  group_at(run.first).hold(local(run));
+  used_pages_ -= run.pages;
+  if (generations_.hold(run, birth)) {
+    freed_.push_back(run);
+  } else {
+    born_and_freed_.push_back(run);
+  }
+}
+
+void SpaceMap::release_runs(const std::vector<PageRun>& runs) {
+  for (const PageRun& run : runs) {
+    group_at(run.first).release(local(run));
+    free_pages_ += run.pages;
+  }
+}
+
+void SpaceMap::release(Generation generation) {
+  std::vector<PageRun> released;
+  generations_.release(generation, released);
+  release_runs(released);
+}
+
+Task<Status> SpaceMap::grow(std::uint64_t pages) {
+  // In steps of a sixteenth of the file, so that growing is rare and the slack small; new groups need pages of their own.
+  const std::uint64_t step = std::clamp<std::uint64_t>(file_pages_ / 16, 64, 16'384);
+  const std::uint64_t own = 8 + pages / kGroupPages * 8;
+  std::uint64_t target = file_pages_ + std::max(pages + own, step);
+  if (target > kFilePagesMax) {
+    co_return Error(Errc::no_space, rt::str(device_.name(), " would grow beyond ", kFilePagesMax, " pages"),
+                    "shard the data over more partitions");
+  }
+  if (!device_.resizable()) co_return Error(Errc::no_space, rt::str(device_.name(), " is full and cannot grow"));
+  if (device_.size_bytes() < target * kPageBytes) {
+    Status resized = co_await device_.resize(target * kPageBytes);
+    if (!resized) co_return resized;
+    Status synced = co_await device_.sync();
+    if (!synced) co_return synced;
+  }
+  extend_groups(target);
+  co_return Status();
+}
+
+std::uint64_t SpaceMap::shrink_free_tail(std::uint64_t pages_min) {
+  while (!groups_.empty()) {
+    AllocationGroup& last = groups_.back();
+    const std::uint32_t own = format::group_own_pages(group_count() - 1);
+    std::uint32_t tail = last.free_tail();
+    if (tail + own == last.limit() && group_count() > 1 && file_pages_ - last.limit() >= pages_min) {
+      used_pages_ -= own;
+      free_pages_ -= tail;
+      file_pages_ -= last.limit();
+      groups_.pop_back();
+      records_.pop_back();
+      tables_.resize(region_count(groups_.size()));
+      tables_.back().dirty = true;
+      continue;
+    }
+    if (file_pages_ - tail < pages_min) tail = static_cast<std::uint32_t>(file_pages_ > pages_min ? file_pages_ - pages_min : 0);
+    last.set_limit(last.limit() - tail);
+    last.dirty = last.dirty || tail != 0;
+    free_pages_ -= tail;
+    file_pages_ -= tail;
+    break;
+  }
+  search_group_ = search_page_ = 0;
+  return file_pages_;
+}
+
+void SpaceMap::write_bitmap(std::uint32_t group, Generation generation, char* page) noexcept {
+  AllocationGroup& g = groups_[group];
+  format::GroupRecord& record = records_[group];
+  record.slot = 1 - g.slot;
+  auto& bitmap = *reinterpret_cast<GroupBitmapPage*>(page);
+  std::memset(page, 0, kPageBytes);
+  bitmap.page = {.checksum = 0, .type = format::PageType::group_bitmap, .level = 0, .count = 0,
+                 .page_id = raw(bitmap_page(group, record.slot)), .generation = raw(generation), .file_id = file_id_};
+  bitmap.group = group;
+  g.write_to(bitmap);
+  record.checksum = format::seal_page(page);
+  // Held pages are free to whoever opens this commit after a crash: nobody can see them then.
+  record.free_pages = g.limit() - g.used_pages();
+  tables_[group / kGroupsPerTable].dirty = true;
+}
+
+void SpaceMap::write_table(std::uint32_t region, Generation generation, char* page) noexcept {
+  Table& table = tables_[region];
+  const std::uint32_t first = region * kGroupsPerTable;
+  const std::uint32_t count = std::min(kGroupsPerTable, group_count() - first);
+  auto& out = *reinterpret_cast<GroupTablePage*>(page);
+  std::memset(page, 0, kPageBytes);
+  out.page = {.checksum = 0, .type = format::PageType::group_table, .level = 0, .count = static_cast<std::uint16_t>(count),
+              .page_id = raw(table_page(region, 1 - table.slot)), .generation = raw(generation), .file_id = file_id_};
+  out.region = region;
+  std::copy_n(records_.begin() + first, count, out.groups);
+  table.checksum = format::seal_page(page);
+}
+
+Task<Status> SpaceMap::write_changes(Generation generation, format::Superblock& superblock, WriteGroup& pages) {
+  for (std::uint32_t group = 0; group < group_count(); ++group) {
+    if (!groups_[group].dirty) continue;
+    const std::size_t slot = co_await pages.acquire();
+    write_bitmap(group, generation, pages.data(slot));
+    pages.write(slot, raw(bitmap_page(group, records_[group].slot)) * kPageBytes, kPageBytes);
+  }
+  superblock.file_pages = file_pages_;
+  superblock.table_count = static_cast<std::uint32_t>(tables_.size());
+  for (std::uint32_t region = 0; region < tables_.size(); ++region) {
+    Table& table = tables_[region];
+    std::uint32_t slot_on_disk = table.slot;
+    if (table.dirty) {
+      const std::size_t slot = co_await pages.acquire();
+      write_table(region, generation, pages.data(slot));
+      slot_on_disk = 1 - table.slot;
+      pages.write(slot, raw(table_page(region, slot_on_disk)) * kPageBytes, kPageBytes);
+    }
+    superblock.tables[region] = {.checksum = table.checksum, .slot = slot_on_disk};
+  }
+  Status written = co_await pages.drain();
+  co_return written;
+}
+
+void SpaceMap::committed(Generation generation, unsigned slot) {
+  for (std::uint32_t g = 0; g < group_count(); ++g) {
+    if (!groups_[g].dirty) continue;
+    groups_[g].dirty = false;
+    groups_[g].slot = records_[g].slot;
+  }
+  for (Table& table : tables_) {
+    if (table.dirty) table.slot = 1 - table.slot;
+    table.dirty = false;
+  }
+  allocated_.clear();
+  freed_.clear();
+  release_runs(born_and_freed_);
+  born_and_freed_.clear();
+  search_group_ = search_page_ = 0;
+
+  retain(generation);
+  const Generation replaced = slot_generation_[slot];
+  slot_generation_[slot] = generation;
+  newest_slot_ = slot;
+  if (raw(replaced) != 0) release(replaced);
+}
+
+void SpaceMap::aborted() {
+  for (const PageRun& run : born_and_freed_) {
+    group_at(run.first).unhold(local(run));
+    used_pages_ += run.pages;
+  }
+  for (const PageRun& run : freed_) {
+    group_at(run.first).unhold(local(run));
+    used_pages_ += run.pages;
+  }
+  if (!freed_.empty()) generations_.unhold(freed_.size());
+  for (const PageRun& run : allocated_) {
+    group_at(run.first).unuse(local(run));
+    used_pages_ -= run.pages;
+    free_pages_ += run.pages;
+  }
+  allocated_.clear();
+  freed_.clear();
+  born_and_freed_.clear();
+  search_group_ = search_page_ = 0;
+}
+
+bool SpaceMap::used(PageId page) const noexcept {
+  const std::uint32_t group = format::group_of(page);
+  return group < group_count() && groups_[group].used(local({page, 1}).first);
+}
+bool SpaceMap::held(PageId page) const noexcept {
+  const std::uint32_t group = format::group_of(page);
+  return group < group_count() && groups_[group].held(local({page, 1}).first);
+}
+
+}  // namespace cambium

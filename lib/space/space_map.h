@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The space of a partition's file: allocates runs of pages, takes freed ones back when nobody can see them, grows and
+// shrinks the file, and writes its bitmaps with each commit.
+//
+// Sits between the page writer and the commit protocol (callers) and the block device (callee). The bookkeeping is
+// synchronous; only growing and writing the bitmaps suspend.
+//
+// Invariants
+//   1. A page is used, held (freed, but visible to a live generation) or free, never two of these.
+//   2. No page that a live generation can see is allocated.
+//   3. Pages beyond file_pages() are never handed out; the file is longer and synced before file_pages() grows.
+//
+// Units      pages of 4 KiB.
+// Errors     no_space when neither the file nor the device has room; corruption from load().
+// Suspends   load(), grow(), write_changes().
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <cambium/ids.h>
+#include <cambium/rt/block_device.h>
+#include <cambium/rt/result.h>
+#include <cambium/rt/task.h>
+
+#include "format/superblock.h"
+#include "space/allocation_group.h"
+#include "space/generations.h"
+#include "space/write_group.h"
+
+namespace cambium {
+
+class SpaceMap {
+ public:
+  // The space of a file that has just been made: nothing but superblocks and the first group's own pages.
+  static std::unique_ptr<SpaceMap> format(BlockDevice& device, std::uint64_t file_pages, std::uint64_t file_id);
+  // The space that a superblock describes. `staging`: kPageBytes, aligned.
+  static Task<Result<std::unique_ptr<SpaceMap>>> load(BlockDevice& device, const format::Superblock& superblock,
+                                                      char* staging);
+
+  // After load(): the generations in the superblock's slots; `other` is 0 when that slot is not valid.
+  void opened(Generation newest, unsigned slot, Generation other);
+
+  // Pages for the commit being built: a run of up to `wanted` contiguous pages, at least `least`, from the lowest
+  // place that has one. Errors: no_space when the file has no such run: grow(), or ask for less.
+  Result<PageRun> allocate(std::uint32_t wanted, std::uint32_t least);
+  // Gives back the unused end of a run allocated for this commit.
+  void give_back(PageRun tail);
+  // The commit being built no longer uses these pages, which were written in generation `birth`.
+  void free(PageRun run, Generation birth);
+
+  // Makes the file at least `pages` longer, allocated and synced. Errors: no_space, io.
+  Task<Status> grow(std::uint64_t pages);
+  // No page at or beyond this is allocated (compaction); kFilePagesMax lifts the limit.
+  void set_ceiling(std::uint64_t page) noexcept { ceiling_ = page; }
+  // Drops free pages off the end of the file, down to `pages_min`, from memory only: returns the new file_pages().
+  // The caller commits twice, so that both superblocks agree, then cuts the file.
+  std::uint64_t shrink_free_tail(std::uint64_t pages_min);
+
+  // Commit step 2: writes the bitmaps and tables that changed into their other slots, and records them in the
+  // superblock to be written. The caller syncs.
+  Task<Status> write_changes(Generation generation, format::Superblock& superblock, WriteGroup& pages);
+  // The commit is durable in `slot`: what was freed by it waits for the generations that still see it.
+  void committed(Generation generation, unsigned slot);
+  // The commit failed: allocations and frees since the last commit never happened.
+  void aborted();
+
+  void retain(Generation generation) { generations_.retain(generation); }
+  void release(Generation generation);
+  std::uint64_t pinned_pages(Generation generation) const noexcept { return generations_.pinned_pages(generation); }
+
+  std::uint64_t file_pages() const noexcept { return file_pages_; }
+  std::uint64_t used_pages() const noexcept { return used_pages_ + kFixedPages; }
+  std::uint64_t free_pages() const noexcept { return free_pages_; }
+  std::uint64_t held_pages() const noexcept { return file_pages_ - used_pages() - free_pages_; }
+  bool used(PageId page) const noexcept;   // for the checker
+  bool held(PageId page) const noexcept;
+  std::uint32_t group_count() const noexcept { return static_cast<std::uint32_t>(groups_.size()); }
+  // Free pages that only wait for the superblock's other slot to move on.
+  std::uint64_t held_by_fallback() const noexcept { return generations_.pinned_pages(slot_generation_[1 - newest_slot_]); }
+
+ private:
+  static constexpr std::uint64_t kFixedPages = format::kSuperblockPages;
+  SpaceMap(BlockDevice& device, std::uint64_t file_id) : device_(device), file_id_(file_id) {}
+  Task<Status> load_groups(const format::Superblock& superblock, char* staging);
+  void write_bitmap(std::uint32_t group, Generation generation, char* page) noexcept;
+  void write_table(std::uint32_t region, Generation generation, char* page) noexcept;
+  void extend_groups(std::uint64_t file_pages);
+  void release_runs(const std::vector<PageRun>& runs);
+  AllocationGroup::Run local(PageRun run) const noexcept;
+  std::uint32_t usable(std::uint32_t group) const noexcept;
+  AllocationGroup& group_at(PageId page) noexcept { return groups_[format::group_of(page)]; }
+
+  struct Table {
+    bool dirty = true;
+    std::uint32_t slot = 1;
+    std::uint32_t checksum = 0;
+  };
+
+  BlockDevice& device_;
+  std::uint64_t file_id_;
+  std::uint64_t file_pages_ = 0;
+  std::uint64_t used_pages_ = 0;   // without the superblocks
+  std::uint64_t free_pages_ = 0;
+  std::vector<AllocationGroup> groups_;
+  std::vector<format::GroupRecord> records_;
+  std::vector<Table> tables_;
+  Generations generations_;
+  Generation slot_generation_[format::kSuperblockSlots] = {};
+  unsigned newest_slot_ = 0;
+  std::uint32_t search_group_ = 0;   // where the next search begins, reset by every commit
+  std::uint32_t search_page_ = 0;
+  std::uint64_t ceiling_ = kFilePagesMax;
+  std::vector<PageRun> allocated_;   // by the commit being built
+  std::vector<PageRun> freed_;
+  std::vector<PageRun> born_and_freed_;
+};
+
+}  // namespace cambium

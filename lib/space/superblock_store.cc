@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "space/superblock_store.h"
+
+#include <cstring>
+
+#include "base/text.h"
+
+namespace cambium {
+namespace {
+
+using format::kSuperblockCopies;
+using format::kSuperblockPages;
+using format::Superblock;
+
+const Superblock& copy_at(const char* buffer, unsigned page) noexcept {
+  return *reinterpret_cast<const Superblock*>(buffer + page * kPageBytes);
+}
+
+bool intact(const Superblock& record, unsigned page) noexcept {
+  return record.magic == format::kMagic && record.page.type == format::PageType::superblock &&
+         record.page.page_id == page &&
+         record.page.checksum == format::page_checksum(reinterpret_cast<const char*>(&record));
+}
+
+// A record that is intact may still be one that this version must not open.
+Status openable(const BlockDevice& device, const Superblock& record) {
+  if (record.version != format::kFormatVersion || record.page_bytes != kPageBytes) {
+    return Error(Errc::unsupported,
+                 rt::str(device.name(), " has format version ", record.version, " with pages of ", record.page_bytes,
+                         " bytes; this build reads version ", format::kFormatVersion),
+                 "open it with the version of Cambium that wrote it, or a newer one");
+  }
+  if ((record.features_needed & ~format::kFeaturesKnown) != 0) {
+    return Error(Errc::unsupported, rt::str(device.name(), " uses features this build does not know"),
+                 "open it with a newer version of Cambium");
+  }
+  const bool sane = record.file_pages >= kSuperblockPages && record.file_pages <= kFilePagesMax &&
+                    record.table_count <= format::kTablesMax && record.catalog_height <= 16;
+  if (!sane) return Error(Errc::corruption, rt::str("superblock of ", device.name(), " holds impossible values"));
+  if (device.size_bytes() < record.file_pages * kPageBytes) {
+    return Error(Errc::corruption,
+                 rt::str(device.name(), " is ", device.size_bytes(), " bytes long, its superblock says ",
+                         record.file_pages * kPageBytes),
+                 "the file was cut short: restore it from a backup");
+  }
+  return {};
+}
+
+}  // namespace
+
+Task<Result<LoadedSuperblock>> load_superblock(BlockDevice& device, char* page_buffer) {
+  if (device.size_bytes() < kSuperblockPages * kPageBytes) {
+    co_return Error(Errc::unsupported, rt::str(device.name(), " is too short to be a Cambium partition (",
+                                               device.size_bytes(), " bytes)"));
+  }
+  Status read = co_await device.read(0, page_buffer, kSuperblockPages * kPageBytes);
+  if (!read) co_return read.error();
+
+  LoadedSuperblock loaded{};
+  bool found = false;
+  bool any_magic = false;
+  Generation newest_of_slot[format::kSuperblockSlots] = {};
+  for (unsigned page = 0; page < kSuperblockPages; ++page) {
+    const Superblock& copy = copy_at(page_buffer, page);
+    const unsigned slot = page / kSuperblockCopies;
+    any_magic = any_magic || copy.magic == format::kMagic;
+    if (!intact(copy, page)) {
+      loaded.damaged = true;
+      continue;
+    }
+    const Generation generation{copy.page.generation};
+    newest_of_slot[slot] = std::max(newest_of_slot[slot], generation);
+    if (!found || generation > Generation{loaded.record.page.generation}) {
+      loaded.record = copy;
+      loaded.slot = slot;
+      found = true;
+    }
+  }
+  if (!found) {
+    if (any_magic) {
+      co_return Error(Errc::corruption, rt::str("both superblocks of ", device.name(), " are damaged"),
+                      "restore the file from a backup; it was not changed");
+    }
+    co_return Error(Errc::unsupported, rt::str(device.name(), " is not a Cambium partition"),
+                    "check the path; the file was not changed");
+  }
+  loaded.other = newest_of_slot[1 - loaded.slot];
+  Status usable = openable(device, loaded.record);
+  if (!usable) co_return usable.error();
+  co_return loaded;
+}
+
+Task<Status> write_superblock(BlockDevice& device, const format::Superblock& record, unsigned slot, char* page_buffer) {
+  const unsigned first_page = slot * kSuperblockCopies;
+  for (unsigned copy = 0; copy < kSuperblockCopies; ++copy) {
+    char* page = page_buffer + copy * kPageBytes;
+    std::memcpy(page, &record, kPageBytes);
+    format::header_of(page).page_id = first_page + copy;
+    format::seal_page(page);
+  }
+  Status written = co_await device.write(first_page * kPageBytes, page_buffer, kSuperblockCopies * kPageBytes);
+  co_return written;
+}
+
+}  // namespace cambium

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// TableStore: what the engine needs of a table, whatever its kind. The only virtual seam above the device.
+//
+// The B+tree (lib/tree) and the level store (lib/levels) implement it; neither knows the other. A store is stateless:
+// the state of a table is its TableRoot, a value, so a snapshot is nothing but an older root. Lookups and cursors run
+// as plain calls as long as pages are cached, and say which page they miss otherwise.
+//
+// Lifetime   bytes in FoundEntry are valid until the next suspension unless their frame is pinned.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <cambium/ids.h>
+#include <cambium/rt/bytes.h>
+#include <cambium/rt/result.h>
+#include <cambium/rt/task.h>
+
+#include "cache/page_cache.h"
+#include "cache/page_writer.h"
+#include "format/child_pointer.h"
+#include "node/node_view.h"
+
+namespace cambium {
+
+// A version of a table.
+struct TableRoot {
+  format::ChildPointer pointer;
+  std::uint32_t height = 0;           // levels; 0 = empty
+  std::uint64_t node_pages = 0;
+  std::uint64_t overflow_pages = 0;
+  mutable FrameIndex frame = kNoFrame;  // where the root page was last seen
+};
+
+enum class FindState : std::uint8_t { absent, found, missing };
+
+// A point lookup on its way: where to go on when the missing page has arrived.
+struct Lookup {
+  format::ChildPointer missing;
+  unsigned level = 0;
+  bool started = false;
+};
+
+struct FoundEntry {
+  FrameIndex frame = kNoFrame;
+  node::LeafEntry entry{};
+};
+
+// One of several lookups made together.
+struct MultiLookup {
+  Bytes key;
+  Lookup lookup;
+  FoundEntry found;
+  FindState state = FindState::missing;
+};
+
+// One change of a sorted run: the newest write of a key.
+struct Change {
+  const char* key;
+  const char* value;
+  std::uint32_t value_bytes;
+  std::uint16_t key_bytes;
+  bool remove;
+
+  Bytes key_view() const noexcept { return {key, key_bytes}; }
+  Bytes value_view() const noexcept { return {value, value_bytes}; }
+};
+
+// An entry as a cursor shows it. `key` and `value` are valid until the cursor moves.
+struct CursorEntry {
+  Bytes key;
+  node::LeafEntry leaf;
+};
+
+// A position in one version of a table, and the entries of the page around it.
+class TableCursor {
+ public:
+  virtual ~TableCursor() = default;
+
+  // Loads the page that holds the first entry not below `key` (the last entry below it, or not above it when
+  // `inclusive`, when going backwards), and stands on that entry. An empty key means the end to start from.
+  virtual Task<Status> seek(Bytes key, bool inclusive) = 0;
+  // Moves past the last entry of the current page, in the cursor's direction. Suspends only on a miss.
+  virtual Task<Status> next_page() = 0;
+  // The same as a plain call: false when it would have to suspend.
+  virtual bool try_next_page() = 0;
+
+  bool valid() const noexcept { return position_ < entries_.size(); }
+  const CursorEntry& entry() const noexcept { return entries_[position_]; }
+  void step() noexcept { ++position_; }  // within the page; then valid() says whether to load the next one
+  std::span<const CursorEntry> rest_of_page() const noexcept { return std::span(entries_).subspan(position_); }
+  void skip_page() noexcept { position_ = entries_.size(); }
+  bool at_end() const noexcept { return at_end_; }
+
+ protected:
+  std::vector<CursorEntry> entries_;  // of the current page, in the direction of travel
+  std::size_t position_ = 0;
+  bool at_end_ = false;               // no page beyond the current one
+};
+
+enum class Direction : std::uint8_t { forward, reverse };
+
+struct CursorOptions {
+  Direction direction = Direction::forward;
+  unsigned readahead_pages = 32;  // most leaves in flight ahead of the cursor
+};
+
+// What a walk over everything reachable from a root reports; used by the checker, compaction and salvage.
+class PageVisitor {
+ public:
+  virtual ~PageVisitor() = default;
+  // A run of pages that the table uses, and the generation that wrote it.
+  virtual Status visit(PageRun run, Generation birth) = 0;
+};
+
+class TableStore {
+ public:
+  virtual ~TableStore() = default;
+
+  // Goes on with `lookup` as far as pages are cached. Requires: root not empty.
+  virtual FindState find(const TableRoot& root, Bytes key, Lookup& lookup, FoundEntry& found) noexcept = 0;
+  // The same for several keys, interleaved so that their memory misses overlap.
+  virtual void find_many(const TableRoot& root, std::span<MultiLookup> lookups) noexcept = 0;
+
+  virtual std::unique_ptr<TableCursor> cursor(const TableRoot& root, CursorOptions options) = 0;
+
+  // The table after the changes, which are sorted and unique. The old version stays as it is.
+  virtual Task<Result<TableRoot>> apply(TableRoot root, std::span<const Change> changes, PageWriter& writer) = 0;
+  // The same table without a page at or beyond `limit`; at most about `pages_max` pages are moved, and
+  // `more` says whether some are left.
+  virtual Task<Result<TableRoot>> relocate(TableRoot root, PageId limit, std::uint64_t pages_max, PageWriter& writer,
+                                           bool& more) = 0;
+
+  // Reads and verifies everything below the root, and reports every run of pages.
+  virtual Task<Status> check(const TableRoot& root, PageVisitor& visitor) = 0;
+};
+
+}  // namespace cambium

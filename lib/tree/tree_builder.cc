@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "tree/tree_builder.h"
+
+#include <cambium/rt/check.h>
+
+namespace cambium {
+
+using node::NodeEntry;
+
+TreeBuilder::Level& TreeBuilder::level(std::size_t index) {
+  if (index == levels_.size()) levels_.push_back(std::make_unique<Level>(index == 0));
+  return *levels_[index];
+}
+
+bool TreeBuilder::append(Bytes key, Bytes value, format::EntryKind kind) {
+  if (!last_key_.empty() && key <= Bytes(last_key_)) return false;
+  last_key_.assign(key.data(), key.size());
+  Level& leaf = level(0);
+  char* copy = leaf.scratch.reserve(key.size() + value.size());
+  std::memcpy(copy, key.data(), key.size());
+  std::memcpy(copy + key.size(), value.data(), value.size());
+  const Bytes both = leaf.scratch.commit(key.size() + value.size());
+  NodeEntry entry;
+  entry.key = Bytes(both.data(), key.size());
+  entry.value = Bytes(both.data() + key.size(), value.size());
+  entry.kind = kind;
+  leaf.packer.add(entry);
+  leaf.scratch.mark(leaf.packer.added());
+  return true;
+}
+
+bool TreeBuilder::add(Bytes key, Bytes value) { return append(key, value, format::EntryKind::value); }
+
+Task<Status> TreeBuilder::add_long(Bytes key, Bytes value) {
+  std::string reference;
+  co_await check(writer_.write_value(value, reference));
+  root_.overflow_pages += format::overflow_pages(value.size());
+  if (!append(key, reference, format::EntryKind::overflow)) {
+    co_return Error(Errc::invalid_argument, "keys of a sorted load must ascend");
+  }
+  co_return Status();
+}
+
+// Builds the ready nodes of one level and hands them to the level above.
+Task<Status> TreeBuilder::emit(std::size_t index) {
+  Level& from = level(index);
+  while (from.packer.ready()) {
+    const std::span<const NodeEntry> entries = from.packer.front();
+    PageWriter::Slot slot = co_await check(writer_.next());
+    node::build_node(slot.data, {slot.id, writer_.generation(), writer_.file_id(), static_cast<unsigned>(index)}, entries);
+    NodeEntry child;
+    child.child.page = static_cast<std::uint32_t>(raw(slot.id));
+    child.child.checksum = writer_.seal(slot, index > 0 || writer_.cache().has_free_frame());
+    for (const NodeEntry& entry : entries) child.child.entries += index == 0 ? 1 : entry.child.entries;
+    ++root_.node_pages;
+    ++from.nodes;
+    Level& above = level(index + 1);
+    if (!from.last_key.empty()) {
+      const Bytes first = entries.front().key;
+      child.key = above.scratch.copy(index == 0 ? node::shortest_separator(from.last_key, first) : first);
+    }
+    from.last_key.assign(index == 0 ? entries.back().key.view() : std::string_view("x"));
+    above.packer.add(child);
+    above.scratch.mark(above.packer.added());
+    from.packer.pop_front();
+    from.scratch.release(from.packer.popped());
+  }
+  co_return Status();
+}
+
+Task<Status> TreeBuilder::pump() {
+  for (std::size_t index = 0; index < levels_.size(); ++index) {
+    if (!levels_[index]->packer.ready()) break;
+    co_await check(emit(index));
+  }
+  co_return Status();
+}
+
+Task<Result<TableRoot>> TreeBuilder::finish() {
+  if (levels_.empty()) co_return root_;
+  for (std::size_t index = 0;; ++index) {
+    Level& at = level(index);
+    at.packer.finish();
+    co_await check(emit(index));
+    if (at.nodes == 1) {  // the one node of this level is the root; the level above holds only its pointer
+      const NodePacker& above = level(index + 1).packer;
+      root_.height = static_cast<std::uint32_t>(index + 1);
+      root_.pointer = above.pending().front().child;
+      co_return root_;
+    }
+  }
+}
+
+}  // namespace cambium

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "tree/tree_cursor.h"
+
+#include <algorithm>
+
+#include <cambium/rt/check.h>
+
+namespace cambium {
+
+using node::NodeView;
+
+TreeCursor::TreeCursor(PageCache& cache, const TableRoot& root, CursorOptions options)
+    : cache_(cache), root_(root), options_(options) {
+  fence_.reserve(kKeyBytesMax);
+  scratch_.resize(kKeyBytesMax);
+}
+
+std::size_t TreeCursor::choose_child(const NodeView& branch, Bytes key, bool inclusive) const noexcept {
+  if (key.empty()) return forward() ? 0 : branch.count() - 1;
+  return forward() || inclusive ? branch.child_index(key) : branch.child_index_below(key);
+}
+
+Task<Status> TreeCursor::descend(Bytes key, bool inclusive) {
+  has_fence_ = false;
+  ahead_ = 0;
+  branch_.reset();
+  leaf_.reset();
+  format::ChildPointer pointer = root_.pointer;
+  for (unsigned level = root_.height - 1; level > 0; --level) {
+    PageRef page = co_await check(fetch_page(cache_, pointer, level));
+    const NodeView branch(page.bytes());
+    const std::size_t index = choose_child(branch, key, inclusive);
+    pointer = branch.child(index);
+    if (level == 1) {
+      index_ = index;
+      branch_ = std::move(page);
+      break;
+    }
+    // The deepest neighbour on the way down bounds the branch at level 1.
+    const std::size_t bound = forward() ? index + 1 : index;
+    if (forward() ? bound < branch.count() : bound > 0) {
+      fence_.assign(scratch_.data(), branch.separator(bound, scratch_.data()));
+      has_fence_ = true;
+    }
+  }
+  PageRef leaf = co_await check(fetch_page(cache_, pointer, 0));
+  enter_leaf(std::move(leaf), key, inclusive, true);
+  co_return Status();
+}
+
+Task<Status> TreeCursor::seek(Bytes key, bool inclusive) {
+  window_ = 1;
+  entries_.clear();
+  position_ = 0;
+  at_end_ = root_.height == 0;
+  if (at_end_) co_return Status();
+  Status status = co_await descend(key, inclusive);
+  if (!status) co_return status;
+  while (!valid() && !at_end_) {
+    status = co_await next_page();
+    if (!status) co_return status;
+  }
+  co_return Status();
+}
+
+void TreeCursor::enter_leaf(PageRef leaf, Bytes from, bool inclusive, bool bounded) {
+  leaf_ = std::move(leaf);
+  const NodeView view(leaf_.bytes());
+  std::size_t first = 0;
+  std::size_t end = view.count();
+  if (bounded && !from.empty()) {
+    bool equal = false;
+    const std::size_t at = view.leaf_lower_bound(from, equal);
+    if (forward()) {
+      first = at + (equal && !inclusive ? 1 : 0);
+    } else {
+      end = at + (equal && inclusive ? 1 : 0);
+    }
+  }
+  warm_next();
+  load_entries(view, first, end);
+  at_end_ = !has_fence_ && (!branch_ || (forward() ? index_ + 1 == NodeView(branch_.bytes()).count() : index_ == 0));
+}
+
+void TreeCursor::load_entries(const NodeView& leaf, std::size_t first, std::size_t end) {
+  const std::size_t count = end - first;
+  entries_.resize(count);
+  position_ = 0;
+  // An upper bound of the bytes of all keys, so that the buffer never moves under the entries.
+  const std::size_t bytes = count * leaf.prefix().size() + kPageBytes + count * format::kHeadBytes;
+  if (keys_.size() < bytes) keys_.resize(bytes);
+  char* out = keys_.data();
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t index = forward() ? first + i : end - 1 - i;
+    const std::size_t key_bytes = leaf.leaf_key(index, out);
+    entries_[i] = {Bytes(out, key_bytes), leaf.leaf_entry(index)};
+    out += key_bytes;
+  }
+}
+
+// The next leaf's lines are asked for while this one is read: a full scan is bound by memory latency otherwise.
+void TreeCursor::warm_next() noexcept {
+  if (!branch_) return;
+  const NodeView branch(branch_.bytes());
+  const std::size_t next = forward() ? index_ + 1 : index_ - 1;
+  if (next >= branch.count()) return;  // also when index_ - 1 wrapped around
+  const FrameIndex frame = cache_.child(branch_.frame(), next, branch.child(next).id());
+  if (frame == kNoFrame) return;
+  const char* page = cache_.bytes(frame);
+  for (std::size_t at = 0; at < kPageBytes; at += 64) __builtin_prefetch(page + at);
+}
+
+// Asks for the next leaves of this branch. A miss doubles the window; a scan that never misses never gets here.
+void TreeCursor::read_ahead(bool missed) {
+  if (missed) window_ = std::min(window_ * 2, options_.readahead_pages);
+  ahead_ = ahead_ > 0 ? ahead_ - 1 : 0;  // the cursor has just moved onto one of them
+  if (window_ <= 1 || ahead_ > window_ / 2) return;  // refill in halves: fewer, larger submissions
+  const NodeView branch(branch_.bytes());
+  const std::size_t left = forward() ? branch.count() - 1 - index_ : index_;
+  const std::size_t wanted = std::min<std::size_t>(window_, left);
+  for (; ahead_ < wanted; ++ahead_) {
+    const std::size_t index = forward() ? index_ + 1 + ahead_ : index_ - 1 - ahead_;
+    cache_.prefetch(branch.child(index), 0);
+  }
+}
+
+TreeCursor::Move TreeCursor::move_to_sibling() {
+  if (at_end_) return Move::end;
+  if (!branch_) return Move::descend;
+  const NodeView branch(branch_.bytes());
+  if (forward() ? index_ + 1 == branch.count() : index_ == 0) return Move::descend;
+  const std::size_t next = forward() ? index_ + 1 : index_ - 1;
+  const FrameIndex frame = cache_.child(branch_.frame(), next, branch.child(next).id());
+  if (frame == kNoFrame) return Move::miss;
+  index_ = next;
+  cache_.touch(frame);
+  PageRef leaf = cache_.take_prefetched(frame);
+  read_ahead(false);
+  enter_leaf(std::move(leaf), Bytes(), true, false);
+  return Move::done;
+}
+
+bool TreeCursor::try_next_page() {
+  entries_.clear();
+  position_ = 0;
+  const Move move = move_to_sibling();
+  return move == Move::done || move == Move::end;
+}
+
+Task<Status> TreeCursor::next_page() {
+  entries_.clear();
+  position_ = 0;
+  const Move move = move_to_sibling();
+  if (move == Move::miss) {
+    index_ = forward() ? index_ + 1 : index_ - 1;
+    read_ahead(true);
+    const format::ChildPointer pointer = NodeView(branch_.bytes()).child(index_);
+    PageRef leaf = co_await check(fetch_page(cache_, pointer, 0));
+    enter_leaf(std::move(leaf), Bytes(), true, false);
+  } else if (move == Move::descend) {
+    const std::string fence = fence_;
+    Status status = co_await descend(fence, forward());
+    if (!status) co_return status;
+  }
+  co_return Status();
+}
+
+}  // namespace cambium

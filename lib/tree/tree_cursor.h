@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A cursor over one version of a tree, forwards or backwards, a leaf at a time.
+//
+// It pins the current leaf and the branch above it, no more, so that many cursors fit a small cache; leaving a branch
+// means one descent from the root by the fence key (once in about 150 leaves). Read-ahead comes from the branch, which
+// knows the next leaves: the window doubles with every leaf up to the limit.
+//
+// Suspends   seek() and next_page(), on a miss only.
+// Lifetime   entries are valid until the cursor moves; the root's generation stays live while the cursor is.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cache/page_cache.h"
+#include "table_store.h"
+
+namespace cambium {
+
+class TreeCursor final : public TableCursor {
+ public:
+  TreeCursor(PageCache& cache, const TableRoot& root, CursorOptions options);
+
+  Task<Status> seek(Bytes key, bool inclusive) override;
+  Task<Status> next_page() override;
+  bool try_next_page() override;
+
+ private:
+  enum class Move : std::uint8_t { done, end, miss, descend };
+  bool forward() const noexcept { return options_.direction == Direction::forward; }
+  Move move_to_sibling();
+  Task<Status> descend(Bytes key, bool inclusive);
+  std::size_t choose_child(const node::NodeView& branch, Bytes key, bool inclusive) const noexcept;
+  void enter_leaf(PageRef leaf, Bytes from, bool inclusive, bool bounded);
+  void load_entries(const node::NodeView& leaf, std::size_t first, std::size_t end);
+  void read_ahead(bool missed);
+  void warm_next() noexcept;
+
+  PageCache& cache_;
+  TableRoot root_;
+  CursorOptions options_;
+  PageRef leaf_;
+  PageRef branch_;              // the leaf's parent; empty when the leaf is the root
+  std::size_t index_ = 0;       // of the leaf in the branch
+  std::string fence_;           // where the branch's neighbour begins, in the direction of travel
+  bool has_fence_ = false;
+  std::string scratch_;
+  std::vector<char> keys_;      // the keys of the current page, put together
+  unsigned window_ = 0;         // leaves of read-ahead
+  std::size_t ahead_ = 0;       // leaves of this branch already asked for, counted in the direction of travel
+};
+
+}  // namespace cambium

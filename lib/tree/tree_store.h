@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The copy-on-write B+tree as a TableStore.
+//
+// Reading is here and in tree_cursor; writing, the one mutation there is, in tree_rebuild (a sorted run of changes)
+// and tree_builder (a sorted load into an empty tree). Nodes are write-once: nothing edits a page.
+//
+// Invariants of a tree
+//   1. Every leaf is at level 0, every child one level below its parent.
+//   2. The keys of child i of a branch lie in [separator i, separator i + 1).
+//   3. A child pointer's checksum and entry count are those of the child.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "table_store.h"
+
+namespace cambium {
+
+class TreeStore final : public TableStore {
+ public:
+  explicit TreeStore(PageCache& cache) noexcept : cache_(cache) {}
+
+  FindState find(const TableRoot& root, Bytes key, Lookup& lookup, FoundEntry& found) noexcept override;
+  void find_many(const TableRoot& root, std::span<MultiLookup> lookups) noexcept override;
+  std::unique_ptr<TableCursor> cursor(const TableRoot& root, CursorOptions options) override;
+  Task<Result<TableRoot>> apply(TableRoot root, std::span<const Change> changes, PageWriter& writer) override;
+  Task<Result<TableRoot>> relocate(TableRoot root, PageId limit, std::uint64_t pages_max, PageWriter& writer,
+                                   bool& more) override;
+  Task<Status> check(const TableRoot& root, PageVisitor& visitor) override;
+
+ private:
+  FindState find_in_leaf(FrameIndex frame, Bytes key, FoundEntry& found) noexcept;
+
+  PageCache& cache_;
+};
+
+}  // namespace cambium

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "cambium/help.h"
+
+#include <array>
+
+#include "base/assert.h"
+
+namespace cambium::cli {
+namespace {
+
+struct Text {
+  std::string_view verb;
+  std::string_view summary;
+  std::string_view examples;
+  std::string_view notes;
+};
+
+constexpr std::string_view kFormats = R"(
+Formats
+  tsv        key<TAB>value, one record per line. Escapes: \\ \t \n \r, and \xHH for
+             control characters and for bytes that are not UTF-8. With --hex or
+             --base64 both fields are in that encoding, without escapes.
+  jsonl      {"k":"..","v":".."} per line; "enc":"hex" or "enc":"base64" where the
+             bytes are not UTF-8
+  mdb        the text of mdb_dump and mdb_load (LMDB), bytes in hexadecimal
+  mdb-print  the same with printable characters as they are
+)";
+
+constexpr std::array<Text, 15> kTexts = {{
+    {"", "Keys and values in one file: look, load, check, measure.",
+     R"(  cambium create data.cambium
+  cambium put data.cambium hello world
+  cambium get data.cambium hello
+  cambium scan data.cambium --prefix user/ --limit 10
+  mdb_dump -s main old.mdb | cambium load data.cambium
+  cambium check data.cambium && cambium stat data.cambium --json
+)",
+     R"(
+Exit codes
+  0 ok   1 not found   2 usage   3 corruption   4 busy (locked)   5 unsupported or
+  foreign file   6 no space   7 io_uring or another resource   8 I/O error
+  130 interrupted
+
+Data goes to standard output, everything else to standard error. get, scan, dump,
+stat and check open the file read-only and never write to it. Exit code 0 of a verb
+that writes means that everything it wrote is durable.
+)"},
+    {"create", "Makes an empty partition.", "  cambium create data.cambium\n", "\nExit code 2 when the file is there already.\n"},
+    {"put", "Writes one key.",
+     R"(  cambium put data.cambium hello world
+  cambium put data.cambium logo < logo.png        # without a value: standard input
+  cambium put data.cambium --hex 00ff 0102
+)",
+     ""},
+    {"get", "Prints the value of one key.",
+     R"(  cambium get data.cambium hello
+  cambium get data.cambium logo --raw > logo.png
+  cambium get data.cambium --hex 00ff
+)",
+     "\nExit code 1, and nothing on standard output, when the key is not there.\n"},
+    {"del", "Removes one key.", "  cambium del data.cambium hello\n",
+     "\nRemoving a key that is not there is no error; --json says whether it was (\"existed\").\n"},
+    {"scan", "Prints entries in the order of their keys.",
+     R"(  cambium scan data.cambium --prefix user/ --limit 10
+  cambium scan data.cambium --from a --to b --reverse
+  cambium scan data.cambium --keys | wc -l
+)",
+     "\nLines are key<TAB>value, escaped as `cambium dump --help` says; with --json, JSON lines.\n"},
+    {"load", "Loads records from a file or standard input.",
+     R"(  cambium load data.cambium words.tsv
+  mdb_dump -s main old.mdb | cambium load data.cambium
+  cambium dump old.cambium | cambium load new.cambium --sorted
+)",
+     kFormats},
+    {"dump", "Writes all records as text.",
+     R"(  cambium dump data.cambium > backup.tsv
+  cambium dump data.cambium --format jsonl --prefix user/
+  cambium dump data.cambium --format mdb | mdb_load copy.mdb
+)",
+     kFormats},
+    {"batch", "Carries out a list of operations, some of them atomically.",
+     R"(  cambium batch data.cambium < operations
+  printf 'put a 1\nput b 2\ncommit\nget a\n' | cambium batch data.cambium
+)",
+     R"(
+Operations, one per line; fields are separated by one blank or tab
+  put KEY VALUE   the value is the rest of the line
+  del KEY
+  get KEY         prints KEY<TAB>VALUE, or KEY alone when it is not there; sees what
+                  was committed
+  commit          the puts and dels since the last commit happen together; an empty
+                  line and the end of the input do the same
+  flush           commits; prints "flushed N" when all N writes so far are durable
+  # comment
+Fields are escaped as in tsv (a blank in a key is \x20), or encoded by --hex or --base64.
+After a line that cannot be read the open group is dropped; earlier groups stay.
+)"},
+    {"stat", "Shows what the file holds.", "  cambium stat data.cambium\n  cambium stat data.cambium --json\n", ""},
+    {"check", "Reads and verifies everything: pages, keys, counts, free space.",
+     "  cambium check data.cambium\n", "\nExit code 3, and the place and reason, when something is damaged.\n"},
+    {"compact", "Gives free space inside the file back to the file system.", "  cambium compact data.cambium\n", ""},
+    {"stress", "Writes a reproducible stream, for tests that kill or cut it.",
+     R"(  cambium stress data.cambium --seed 7 --ops 100000 --ack-fd 3 3> acks
+  cambium stress data.cambium --seed 7 --ops 100000 --verify --ack-file acks
+)",
+     R"(
+After each flush that was acknowledged, a line `sequence key crc32c` is written for
+every write that is now durable ("-" instead of a checksum for a removal). --verify
+takes the same --seed, --keys and --ops, and checks that each key holds its last
+acknowledged write or a later one of the stream. Exit code 3 when one does not.
+)"},
+    {"bench", "Measures load, get, multi_get and scan on this machine.",
+     "  cambium bench scratch.cambium --records 1000000\n",
+     "\nMakes the file, which must not be there yet, and removes it at the end.\n"},
+    {"doctor", "Checks this machine: kernel, io_uring, limits, file system, sync latency.",
+     "  cambium doctor /var/lib/app\n", "\nExit code 7 when a line says fail; warnings cost speed, not correctness.\n"},
+}};
+
+constexpr std::array<std::string_view, 14> kVerbs = {"create", "put",   "get",   "del",     "scan",   "load",  "dump",
+                                                     "batch",  "stat",  "check", "compact", "stress", "bench", "doctor"};
+
+const Text& text_of(std::string_view verb) noexcept {
+  for (const Text& text : kTexts) {
+    if (text.verb == verb) return text;
+  }
+  CAMBIUM_UNREACHABLE();
+}
+
+}  // namespace
+
+std::span<const std::string_view> all_verbs() noexcept { return kVerbs; }
+std::string_view verb_summary(std::string_view verb) noexcept { return text_of(verb).summary; }
+std::string examples_of(std::string_view verb) { return "Examples\n" + std::string(text_of(verb).examples) + "\n"; }
+std::string notes_of(std::string_view verb) { return std::string(text_of(verb).notes); }
+
+}  // namespace cambium::cli

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// stat, check, compact: what the file holds, whether it is whole, and its size.
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include <cambium/partition.h>
+
+#include "base/text.h"
+#include "cambium/progress.h"
+#include "cambium/verbs.h"
+
+namespace cambium::cli {
+namespace {
+
+using nlohmann::ordered_json;
+using rt::str;
+
+struct FileFacts {
+  std::uint64_t size_bytes = 0;
+  std::uint64_t allocated_bytes = 0;
+};
+
+FileFacts facts_of(const std::string& path) noexcept {
+  struct stat status = {};
+  if (::stat(path.c_str(), &status) != 0) return {};
+  return {static_cast<std::uint64_t>(status.st_size), static_cast<std::uint64_t>(status.st_blocks) * 512};
+}
+
+// A figure for people: bytes and pages as sizes, times with their unit.
+std::string humane(std::uint64_t value, std::string_view unit) {
+  if (unit == "bytes") return rt::format_bytes(value);
+  if (unit == "pages") return str(value, " (", rt::format_bytes(value * kPageBytes), ")");
+  if (unit == "ns") return format_seconds(static_cast<double>(value) / 1e9);
+  return str(value);
+}
+
+void line(Session& session, std::string_view name, const std::string& value, std::string_view help) {
+  char text[256];
+  std::snprintf(text, sizeof text, "%-24.*s %20s   %.*s\n", static_cast<int>(name.size()), name.data(), value.c_str(),
+                static_cast<int>(help.size()), help.data());
+  session.output.write(text);
+}
+
+ordered_json file_object(const FileFacts& facts) {
+  return {{"size_bytes", facts.size_bytes}, {"allocated_bytes", facts.allocated_bytes}, {"page_bytes", kPageBytes}};
+}
+
+}  // namespace
+
+Answer verb_stat(Session& session) {
+  const std::string& path = session.arguments.file;
+  const FileFacts facts = facts_of(path);
+  const Stats stats = session.db->stats();
+  const std::string options = session.db->options().to_string();
+  if (!session.plain()) {
+    ordered_json figures = ordered_json::object();
+    for (const StatDescription& one : describe_stats()) figures[std::string(one.name)] = stats.*one.field;
+    print_object(session, {{"file", path}, {"facts", file_object(facts)}, {"options", options}, {"stats", figures}});
+    co_return Exit::ok;
+  }
+  session.output.write(str(path, "\n"));
+  line(session, "size", rt::format_bytes(facts.size_bytes), "length of the file");
+  line(session, "allocated", rt::format_bytes(facts.allocated_bytes), "blocks that the file system gave it");
+  for (const StatDescription& one : describe_stats()) {
+    line(session, one.name, humane(stats.*one.field, one.unit), one.help);
+  }
+  session.output.write(str("options: ", options, "\n"));
+  co_return Exit::ok;
+}
+
+Answer verb_check(Session& session) {
+  const Progress clock("check", 0, false);
+  const CheckReport found = co_await check(session.db->check());
+  const double seconds = clock.seconds();
+  if (found.superblock_damaged) {
+    note(session.arguments, "warning: one copy of the superblock is damaged; the next commit mends it");
+  }
+  if (!session.plain()) {
+    print_object(session, {{"file", session.arguments.file},
+                           {"whole", true},
+                           {"tables", found.tables},
+                           {"entries", found.entries},
+                           {"reachable_pages", found.reachable_pages},
+                           {"free_pages", found.free_pages},
+                           {"held_pages", found.held_pages},
+                           {"superblock_damaged", found.superblock_damaged},
+                           {"seconds", seconds}});
+    co_return Exit::ok;
+  }
+  line(session, "tables", str(found.tables), "");
+  line(session, "entries", str(found.entries), "");
+  line(session, "reachable pages", humane(found.reachable_pages, "pages"), "read and verified");
+  line(session, "free pages", humane(found.free_pages, "pages"), "");
+  line(session, "held pages", humane(found.held_pages, "pages"), "freed, waiting for the next commits");
+  session.output.write(str(session.arguments.file, ": whole, checked in ", format_seconds(seconds), "\n"));
+  co_return Exit::ok;
+}
+
+Answer verb_compact(Session& session) {
+  const FileFacts before = facts_of(session.arguments.file);
+  co_await check(session.db->compact());
+  const FileFacts after = facts_of(session.arguments.file);
+  if (!session.plain()) {
+    print_object(session, {{"file", session.arguments.file}, {"before", file_object(before)}, {"after", file_object(after)}});
+    co_return Exit::ok;
+  }
+  session.output.write(str(session.arguments.file, ": ", rt::format_bytes(before.size_bytes), " -> ",
+                           rt::format_bytes(after.size_bytes), "\n"));
+  co_return Exit::ok;
+}
+
+}  // namespace cambium::cli
