@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include <cambium/entry.h>
 #include <cambium/ids.h>
 #include <cambium/rt/bytes.h>
 #include <cambium/rt/result.h>
@@ -69,13 +70,10 @@ struct Change {
   Bytes value_view() const noexcept { return {value, value_bytes}; }
 };
 
-// An entry as a cursor shows it. `key` and `value` are valid until the cursor moves.
-struct CursorEntry {
-  Bytes key;
-  node::LeafEntry leaf;
-};
-
 // A position in one version of a table, and the entries of the page around it.
+//
+// The entries of a page are laid out for a scan to hand on as they are. `kind(i)` tells the ones whose value is a
+// reference to be followed first. Everything is valid until the cursor moves.
 class TableCursor {
  public:
   virtual ~TableCursor() = default;
@@ -88,17 +86,24 @@ class TableCursor {
   // The same as a plain call: false when it would have to suspend.
   virtual bool try_next_page() = 0;
 
-  bool valid() const noexcept { return position_ < entries_.size(); }
-  const CursorEntry& entry() const noexcept { return entries_[position_]; }
+  bool valid() const noexcept { return position_ < count_; }
+  const Entry& entry() const noexcept { return entries_[position_]; }
+  format::EntryKind kind() const noexcept { return kinds_[position_]; }
   void step() noexcept { ++position_; }  // within the page; then valid() says whether to load the next one
-  std::span<const CursorEntry> rest_of_page() const noexcept { return std::span(entries_).subspan(position_); }
-  void skip_page() noexcept { position_ = entries_.size(); }
-  bool at_end() const noexcept { return at_end_; }
+  std::span<const Entry> rest_of_page() const noexcept { return {entries_.data() + position_, count_ - position_}; }
+  std::span<const format::EntryKind> rest_of_kinds() const noexcept { return {kinds_.data() + position_, count_ - position_}; }
+  bool page_has_references() const noexcept { return has_references_; }
+  void skip_page() noexcept { position_ = count_; }
+  bool at_end() const noexcept { return at_end_; }  // no page beyond the current one
 
  protected:
-  std::vector<CursorEntry> entries_;  // of the current page, in the direction of travel
+  // In the direction of travel; the vectors only grow, `count_` of them are the page.
+  std::vector<Entry> entries_;
+  std::vector<format::EntryKind> kinds_;
+  std::size_t count_ = 0;
   std::size_t position_ = 0;
-  bool at_end_ = false;               // no page beyond the current one
+  bool has_references_ = false;
+  bool at_end_ = false;
 };
 
 enum class Direction : std::uint8_t { forward, reverse };

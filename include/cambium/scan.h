@@ -14,16 +14,11 @@
 #include <memory>
 #include <span>
 
-#include <cambium/rt/bytes.h>
+#include <cambium/entry.h>
 #include <cambium/rt/export.h>
 #include <cambium/rt/op.h>
 
 namespace cambium {
-
-struct Entry {
-  Bytes key;
-  Bytes value;
-};
 
 class ScanState;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "cache/page_cache.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/text.h"
@@ -11,12 +12,10 @@ namespace cambium {
 
 PageCache::PageCache(BlockDevice& device, const rt::BufferArena& arena, char* memory, std::size_t frames,
                      std::uint64_t file_id)
-    : device_(device), memory_(memory), count_(frames), file_id_(file_id), arena_(arena), table_(frames), meta_(frames) {
+    : device_(device), memory_(memory), count_(frames), file_id_(file_id), arena_(arena), table_(frames),
+      meta_(frames, FrameMeta{}), hints_(hint_blocks(frames) * kHintsPerBlock, Hint{}) {
   CAMBIUM_ASSERT(frames >= 8 && frames < kNoFrame);
-  // About one page in a hundred is a branch; a sixteenth of the frames is plenty.
-  const std::size_t blocks = frames / 16 + 16;
-  hints_.resize(blocks * kHintsPerBlock, kNoFrame);
-  for (std::size_t i = blocks; i != 0; --i) free_hints_.push_back(static_cast<std::uint32_t>(i - 1));
+  for (std::size_t i = hint_blocks(frames); i != 0; --i) free_hints_.push_back(static_cast<std::uint32_t>(i - 1));
   free_frames_.reserve(frames);
   for (std::size_t i = frames; i != 0; --i) free_frames_.push_back(static_cast<FrameIndex>(i - 1));
 }
@@ -45,8 +44,7 @@ FrameIndex PageCache::take_frame() noexcept {
     }
     table_.erase(meta.page);
     ++stats_.evictions;
-    drop_hints(frame);
-    meta = FrameMeta{};
+    clear_frame(frame);
     return frame;
   }
   return kNoFrame;
@@ -58,10 +56,29 @@ void PageCache::drop_hints(FrameIndex frame) noexcept {
   meta_[frame].hints = kNoHints;
 }
 
-void PageCache::free_frame(FrameIndex frame) noexcept {
+void PageCache::clear_frame(FrameIndex frame) noexcept {
   drop_hints(frame);
+  const std::uint32_t last_page = meta_[frame].last_page;
   meta_[frame] = FrameMeta{};
+  meta_[frame].last_page = last_page;
+  format::header_of(memory_ + std::size_t{frame} * kPageBytes).page_id = 0;
+}
+
+void PageCache::free_frame(FrameIndex frame) noexcept {
+  clear_frame(frame);
   free_frames_.push_back(frame);
+}
+
+// Chooses where a page is read to: not the frame it was last in, which hints may still name.
+FrameIndex PageCache::settle_in(FrameIndex frame, std::uint32_t page) noexcept {
+  if (meta_[frame].last_page != page) return frame;
+  const FrameIndex other = take_frame();
+  if (other == kNoFrame) {
+    std::fill(hints_.begin(), hints_.end(), Hint{});  // no choice: forget every hint instead
+    return frame;
+  }
+  free_frames_.push_back(frame);
+  return other;
 }
 
 void PageCache::unpinned(FrameIndex frame) noexcept {
@@ -70,7 +87,7 @@ void PageCache::unpinned(FrameIndex frame) noexcept {
   if (frame_waiters_ != nullptr) pump();
 }
 
-FrameIndex PageCache::child_slow(FrameIndex parent, std::size_t index, PageId page) noexcept {
+FrameIndex PageCache::find_child(FrameIndex parent, std::size_t index, PageId page) noexcept {
   ++stats_.hint_misses;
   const FrameIndex frame = find(page);
   if (frame == kNoFrame) return kNoFrame;
@@ -79,16 +96,18 @@ FrameIndex PageCache::child_slow(FrameIndex parent, std::size_t index, PageId pa
     if (free_hints_.empty()) return frame;
     meta.hints = free_hints_.back();
     free_hints_.pop_back();
-    FrameIndex* block = &hints_[std::size_t{meta.hints} * kHintsPerBlock];
-    for (std::size_t i = 0; i < kHintsPerBlock; ++i) block[i] = kNoFrame;
+    Hint* block = &hints_[std::size_t{meta.hints} * kHintsPerBlock];
+    std::fill(block, block + kHintsPerBlock, Hint{});
   }
-  hints_[std::size_t{meta.hints} * kHintsPerBlock + index] = frame;
+  hints_[std::size_t{meta.hints} * kHintsPerBlock + index] = {raw_page(page), frame};
   return frame;
 }
 
 // ---- loading ------------------------------------------------------------------------------------------------------
 
 PageCache::Load& PageCache::start_load(const format::ChildPointer& pointer, unsigned level, FrameIndex frame) noexcept {
+  frame = settle_in(frame, pointer.page);
+  meta_[frame].last_page = pointer.page;
   if (free_loads_.empty()) {
     free_loads_.push_back(static_cast<std::uint32_t>(loads_.size()));
     loads_.push_back(std::make_unique<Load>());
@@ -176,8 +195,8 @@ bool PageCache::prefetch(const format::ChildPointer& pointer, unsigned level) no
   if (table_.find(pointer.page) != kNoFrame || loading_ * 4 > count_) return false;
   const FrameIndex frame = take_frame();
   if (frame == kNoFrame) return false;
-  start_load(pointer, level, frame);
-  meta_[frame].prefetched = true;
+  const Load& load = start_load(pointer, level, frame);
+  meta_[load.frame].prefetched = true;
   ++stats_.prefetches;
   return true;
 }
@@ -197,7 +216,7 @@ bool PageCache::join(FetchAwaiter& awaiter) noexcept {
       awaiter.list_ = &frame_waiters_;
       return true;
     }
-    start_load(awaiter.pointer_, awaiter.level_, frame);
+    frame = start_load(awaiter.pointer_, awaiter.level_, frame).frame;
   }
   Load& load = *loads_[meta_[frame].load];
   awaiter.next_ = load.waiters;
@@ -254,7 +273,7 @@ void PageCache::insert(PageId page, const char* bytes) noexcept {
   if (frame == kNoFrame) return;
   std::memcpy(memory_ + std::size_t{frame} * kPageBytes, bytes, kPageBytes);
   meta_[frame].state = State::ready;
-  meta_[frame].page = raw_page(page);
+  meta_[frame].page = meta_[frame].last_page = raw_page(page);
   meta_[frame].used = format::header_of(bytes).level == 0 ? 1 : kBranchCredit;
   table_.insert(raw_page(page), frame);
   ++stats_.inserted;
@@ -277,13 +296,12 @@ bool PageCache::FetchAwaiter::await_ready() noexcept {
 }
 
 bool PageCache::FetchAwaiter::await_suspend(std::coroutine_handle<> caller) noexcept {
-  Core& core = cache_.device_.core();
-  caller_ = caller;
-  priority_ = core.current_priority();
+  caller_.suspend(cache_.device_.core(), caller);
   return cache_.join(*this);
 }
 
 Result<PageRef> PageCache::FetchAwaiter::await_resume() noexcept {
+  caller_.resumed();
   if (frame_ == kNoFrame) return error_.error();
   return PageRef(cache_, std::exchange(frame_, kNoFrame));
 }
@@ -291,7 +309,7 @@ Result<PageRef> PageCache::FetchAwaiter::await_resume() noexcept {
 void PageCache::FetchAwaiter::deliver(Status status) noexcept {
   error_ = std::move(status);
   if (frame_ != kNoFrame) cache_.count_prefetch_hit(frame_);  // it was on its way when it was asked for
-  cache_.device_.core().schedule(caller_, priority_);
+  caller_.schedule();
 }
 
 void PageCache::FetchAwaiter::unlink() noexcept {

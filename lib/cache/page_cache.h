@@ -5,7 +5,7 @@
 // copy-on-write gives new bytes a new id, and a reused id is invalidated before it is written again.
 //
 // A branch keeps a hint beside each child: the frame in which the child was last seen. A hint is only believed when
-// that frame still holds that page, so hints need no upkeep (326 ns per lookup of a 5 M key tree with them, 632 with
+// the header in that frame says that it is that page, so hints need no upkeep (326 ns per lookup of a 5 M key tree with them, 632 with
 // the hash table alone).
 //
 // Invariants
@@ -33,8 +33,10 @@
 #include <cambium/rt/task.h>
 
 #include "base/assert.h"
+#include "base/huge_array.h"
 #include "cache/page_table.h"
 #include "format/child_pointer.h"
+#include "format/page_header.h"
 #include "rt/buffer_arena.h"
 
 namespace cambium {
@@ -71,8 +73,7 @@ struct CacheStats {
   std::uint64_t evictions = 0;
   std::uint64_t prefetches = 0;       // reads that nobody waited for when they began
   std::uint64_t prefetch_hits = 0;    // of these, pages that were then used
-  std::uint64_t hint_hits = 0;
-  std::uint64_t hint_misses = 0;
+  std::uint64_t hint_misses = 0;      // children found through the hash table, or not at all
   std::uint64_t inserted = 0;         // pages put in by the flusher
 };
 
@@ -98,29 +99,42 @@ class PageCache {
   }
   // find() through a hint that the caller keeps and this call updates.
   FrameIndex find(PageId page, FrameIndex& hint) noexcept {
-    if (hint < count_ && meta_[hint].page == raw_page(page)) [[likely]] return hint;
+    if (hint < count_ && right({raw_page(page), hint})) [[likely]] return hint;
     const FrameIndex frame = find(page);
     if (frame != kNoFrame) hint = frame;
     return frame;
   }
-  // The frame of child `index` of the branch in `parent`, through the branch's own hints.
-  FrameIndex child(FrameIndex parent, std::size_t index, PageId page) noexcept {
+  // Where a child was last seen. It names the page as well, so that the branch's own pointer need not be read.
+  struct Hint {
+    std::uint32_t page = 0;
+    FrameIndex frame = kNoFrame;
+  };
+  // The hint of the branch in `parent` for its child `index`, while the lines that a search of the child will touch
+  // start to load (`leaf` says which); frame = kNoFrame when there is none.
+  Hint guess_child(FrameIndex parent, std::size_t index, bool leaf) const noexcept {
     const std::uint32_t block = meta_[parent].hints;
-    if (block != kNoHints) [[likely]] {
-      const FrameIndex hint = hints_[std::size_t{block} * kHintsPerBlock + index];
-      if (hint < count_) [[likely]] {
-        prefetch_lines(bytes(hint));  // the page's own lines arrive while the hint is checked
-        if (meta_[hint].page == raw_page(page)) [[likely]] return hint;
-      }
-    }
-    return child_slow(parent, index, page);
+    if (block == kNoHints) [[unlikely]] return {};
+    const Hint hint = hints_[std::size_t{block} * kHintsPerBlock + index];
+    if (hint.frame >= count_) [[unlikely]] return {};
+    prefetch_lines(bytes(hint.frame), leaf ? kLeafLines : kBranchLines);
+    if (leaf) __builtin_prefetch(&meta_[hint.frame]);
+    return hint;
   }
+  // Is the hint right? The page's own header tells, in a line that is needed next anyway: it is cleared before other
+  // bytes are read into the frame, and a page is never read into the frame it last was in (settle_in()), so a stale
+  // hint cannot match a page that is still arriving.
+  bool right(Hint hint) const noexcept {
+    return hint.frame != kNoFrame && format::header_of(bytes(hint.frame)).page_id == hint.page;
+  }
+  // The frame of a child through the hash table; teaches the branch where it is.
+  FrameIndex find_child(FrameIndex parent, std::size_t index, PageId page) noexcept;
   const char* bytes(FrameIndex frame) const noexcept { return memory_ + std::size_t{frame} * kPageBytes; }
   void touch(FrameIndex frame) noexcept {
     if (meta_[frame].used == 0) meta_[frame].used = 1;
   }
+  // Branches are met so often that every eighth visit is enough to keep them: it saves a cache line per level.
   void touch_branch(FrameIndex frame) noexcept {
-    if (meta_[frame].used != kBranchCredit) meta_[frame].used = kBranchCredit;
+    if ((++branch_visits_ & 7) == 0) meta_[frame].used = kBranchCredit;
   }
   PageRef pin(FrameIndex frame) noexcept {
     pin_frame(frame);
@@ -151,9 +165,8 @@ class PageCache {
   // The page id is about to be written with new bytes: forgets what is cached under it.
   void invalidate(PageId page) noexcept;
 
-  // Header, heads and slots of a leaf, or the header and the first heads of a branch.
-  static void prefetch_lines(const char* page) noexcept {
-    for (std::size_t line = 0; line < 4; ++line) __builtin_prefetch(page + 64 * line);
+  static void prefetch_lines(const char* page, std::size_t lines) noexcept {
+    for (std::size_t line = 0; line < lines; ++line) __builtin_prefetch(page + 64 * line);
   }
 
   BlockDevice& device() noexcept { return device_; }
@@ -169,11 +182,16 @@ class PageCache {
   enum class State : std::uint8_t { free, loading, ready, orphan };
   static constexpr std::uint32_t kNoHints = ~std::uint32_t{0};
   static constexpr std::size_t kHintsPerBlock = 192;
+  static constexpr std::size_t kLeafLines = 4;     // header, heads and slots
+  static constexpr std::size_t kBranchLines = 12;  // header and heads
   static constexpr std::uint8_t kBranchCredit = 3;  // rounds of the clock that a used branch survives
+  // About one page in a hundred is a branch; blocks for one in thirty-two are plenty.
+  static constexpr std::size_t hint_blocks(std::size_t frames) noexcept { return frames / 32 + 16; }
   static std::uint32_t raw_page(PageId page) noexcept { return static_cast<std::uint32_t>(raw(page)); }
 
   struct FrameMeta {
-    std::uint32_t page = 0;      // 0 unless ready: what a hint is checked against
+    std::uint32_t page = 0;      // 0 unless ready
+    std::uint32_t last_page = 0; // the page that was read into the frame last
     std::uint32_t pins = 0;
     std::uint32_t hints = kNoHints;
     std::uint32_t load = 0;      // index of the Load while loading
@@ -205,8 +223,9 @@ class PageCache {
     if (--meta_[frame].pins == 0) unpinned(frame);
   }
   void unpinned(FrameIndex frame) noexcept;
-  FrameIndex child_slow(FrameIndex parent, std::size_t index, PageId page) noexcept;
   FrameIndex take_frame() noexcept;
+  FrameIndex settle_in(FrameIndex frame, std::uint32_t page) noexcept;
+  void clear_frame(FrameIndex frame) noexcept;
   void free_frame(FrameIndex frame) noexcept;
   void drop_hints(FrameIndex frame) noexcept;
   Load& start_load(const format::ChildPointer& pointer, unsigned level, FrameIndex frame) noexcept;
@@ -221,13 +240,14 @@ class PageCache {
   std::uint64_t file_id_;
   const rt::BufferArena& arena_;
   PageTable table_;
-  std::vector<FrameMeta> meta_;
-  std::vector<FrameIndex> hints_;
+  rt::HugeArray<FrameMeta> meta_;
+  rt::HugeArray<Hint> hints_;
   std::vector<std::uint32_t> free_hints_;
   std::vector<FrameIndex> free_frames_;
   std::vector<std::unique_ptr<Load>> loads_;
   std::vector<std::uint32_t> free_loads_;
   std::size_t hand_ = 0;
+  std::uint64_t branch_visits_ = 0;
   std::size_t pinned_ = 0;
   std::size_t loading_ = 0;
   FetchAwaiter* frame_waiters_ = nullptr;       // in order of coming
@@ -257,8 +277,7 @@ class PageCache::FetchAwaiter {
   unsigned level_;
   FrameIndex frame_ = kNoFrame;
   Status error_;
-  std::coroutine_handle<> caller_;
-  Priority priority_ = Priority::foreground;
+  rt::Resumption caller_;
   FetchAwaiter** list_ = nullptr;  // head of the list it is linked into
   FetchAwaiter* next_ = nullptr;
 };

@@ -68,9 +68,7 @@ Task<Status> PageWriter::write_value(Bytes value, std::string& reference) {
 
   for (std::uint32_t left = pages; left != 0;) {
     // One extent if a group can hold it; else as few as there are groups.
-    const std::uint32_t wanted = std::min(left, format::kGroupPages - format::kBitmapSlots - format::kTableSlots);
-    const bool last_extent = extent_count + 1 == format::kOverflowExtentsMax;
-    PageRun run = co_await check(allocate(wanted, last_extent ? wanted : std::max(1u, wanted / 4)));
+    PageRun run = co_await check(allocate(extent_pages_wanted(left), extent_pages_least(left, extent_count)));
     extents[extent_count] = {static_cast<std::uint32_t>(raw(run.first)), run.pages};
     ++extent_count;
     left -= run.pages;
@@ -94,6 +92,12 @@ Task<Status> PageWriter::write_value(Bytes value, std::string& reference) {
   reference.append(reinterpret_cast<const char*>(&record), sizeof record);
   reference.append(reinterpret_cast<const char*>(extents), extent_count * sizeof extents[0]);
   co_return Status();
+}
+
+Task<Status> PageWriter::settle() {
+  if (slot_ != kNoSlot) send_slot();
+  Status written = co_await staging_.drain();
+  co_return written;
 }
 
 Task<Status> PageWriter::finish() {

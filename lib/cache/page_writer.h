@@ -11,10 +11,11 @@
 //
 // Units      pages of 4 KiB.
 // Errors     no_space, io: the commit being built is to be aborted (abandon()).
-// Suspends   next(), write_value(), finish(), abandon().
+// Suspends   next(), write_value(), settle(), finish(), abandon().
 // Lifetime   finish() or abandon() is called before it is destroyed.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -59,9 +60,19 @@ class PageWriter {
   // Writes a long value to extents of its own and appends the OverflowReference to `reference`.
   Task<Status> write_value(Bytes value, std::string& reference);
 
+  // Pages sealed so far are at the device: they may be read back. What is built is not in the cache for certain.
+  Task<Status> settle();
   // Everything written, at full length.
   Task<Status> finish();
   Task<void> abandon();
+
+  // The extent to ask for when `left` pages of a long value are left, and the shortest one to take as number `index`:
+  // a quarter of that, or what the extents after it could not hold.
+  static constexpr std::uint32_t extent_pages_wanted(std::uint32_t left) noexcept { return std::min(left, kExtentPagesMax); }
+  static constexpr std::uint32_t extent_pages_least(std::uint32_t left, std::uint32_t index) noexcept {
+    const std::uint32_t later = (static_cast<std::uint32_t>(format::kOverflowExtentsMax) - index - 1) * kExtentPagesMax;
+    return std::max({1u, extent_pages_wanted(left) / 4, left > later ? left - later : 0});
+  }
 
   Generation generation() const noexcept { return generation_; }
   std::uint64_t file_id() const noexcept { return file_id_; }
@@ -71,6 +82,8 @@ class PageWriter {
 
  private:
   static constexpr std::size_t kNoSlot = ~std::size_t{0};
+  // What a group can hold.
+  static constexpr std::uint32_t kExtentPagesMax = format::kGroupPages - format::kBitmapSlots - format::kTableSlots;
   Task<Result<PageRun>> allocate(std::uint32_t wanted, std::uint32_t least);
   void send_slot() noexcept;
 

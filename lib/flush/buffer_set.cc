@@ -23,9 +23,12 @@ OrderedBuffer* BufferSet::take_spare() {
     range_skips_retired_ += buffer->buffer.range_skips();
     buffer->runs.reset();
     buffer->buffer.reset();
+    drop_surplus();
     return buffer;
   }
-  if (buffers_.size() == kBuffersMax) return nullptr;
+  // Waiting helps while the flusher has work. When every other buffer is flushed and only pinned, whoever pins it may
+  // be the writer itself, and would wait for ever.
+  if (buffers_.size() >= kBuffersMax && !frozen_.empty()) return nullptr;
   buffers_.push_back(std::make_unique<OrderedBuffer>(capacity_bytes_));
   if (!buffers_.back()->buffer.valid()) {
     buffers_.pop_back();
@@ -33,6 +36,17 @@ OrderedBuffer* BufferSet::take_spare() {
   }
   buffers_.back()->buffer.set_idle_hook({&BufferSet::on_idle, this});
   return buffers_.back().get();
+}
+
+// Gives back what was made beyond kBuffersMax, as far as nobody pins it any more.
+void BufferSet::drop_surplus() {
+  for (std::size_t i = retired_.size(); i != 0 && buffers_.size() > kBuffersMax; --i) {
+    OrderedBuffer* const buffer = retired_[i - 1];
+    if (buffer->buffer.references() != 0 || buffer->sorting) continue;
+    range_skips_retired_ += buffer->buffer.range_skips();
+    retired_.erase(retired_.begin() + static_cast<std::ptrdiff_t>(i - 1));
+    std::erase_if(buffers_, [&](const auto& owned) { return owned.get() == buffer; });
+  }
 }
 
 bool BufferSet::rotate() {

@@ -4,7 +4,8 @@
 // Invariants
 //   1. Sequences ascend from the oldest frozen buffer to the active one.
 //   2. A buffer is recycled only when nobody references it: values, scans and snapshots pin buffers.
-//   3. At most kBuffersMax buffers exist, pinned ones included: memory is a hard budget.
+//   3. At most kBuffersMax buffers exist, pinned ones included: memory is a hard budget. Only when all of them but the
+//      active one are flushed and still pinned by readers is another one made, and given back when they let go.
 //
 // Suspends   nothing here; space_freed and frozen_added are what others wait on.
 #pragma once
@@ -64,6 +65,7 @@ class BufferSet {
 
  private:
   OrderedBuffer* take_spare();
+  void drop_surplus();
   static void on_idle(void* self, WriteBuffer& buffer) noexcept;
 
   std::size_t capacity_bytes_;

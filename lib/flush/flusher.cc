@@ -102,6 +102,10 @@ Task<void> Flusher::collect(const SortedRun& run, const TableRange& range, Seque
 Task<Status> Flusher::apply_part(OrderedBuffer& buffer, const SortedRun& run, Sequence after, Sequence through) {
   co_await publisher_.committer().lane().lock();
   MutexGuard lane(publisher_.committer().lane());
+  if (publisher_.space().held_by_fallback() > publisher_.space().file_pages() / 8) {
+    // Much of the file waits only for the fallback superblock: moving that on is cheaper than a longer file.
+    co_await check(publisher_.committer().touch());
+  }
   const std::unique_ptr<PageWriter> writer = publisher_.writer();
   std::vector<NewRoot> roots;
   for (const TableRange& range : run.tables()) {

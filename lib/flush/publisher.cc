@@ -28,7 +28,8 @@ Task<Status> Publisher::relocate_catalog(PageId limit, PageWriter& writer) {
   bool more = false;
   moved_catalog_ = co_await check(trees_.relocate(catalog_, limit, ~std::uint64_t{0}, writer, more));
   catalog_moved_ = true;
-  co_return Status();
+  Status settled = co_await writer.settle();  // commit() reads the moved catalog to put its rows in
+  co_return settled;
 }
 
 Task<Status> Publisher::commit(PageWriter& writer, std::vector<NewRoot>& roots, Sequence sequence) {

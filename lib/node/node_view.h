@@ -100,16 +100,32 @@ class NodeView {
     return {kind, expiry, Bytes(at, value_bytes)};
   }
 
-  // Writes the whole key of a leaf entry to `out` (kKeyBytesMax bytes) and returns its length.
+  // Writes the whole key of a leaf entry to `out` (kKeyBytesMax + kKeySlack bytes) and returns its length.
   std::size_t leaf_key(std::size_t index, char* out) const noexcept {
-    const std::uint16_t prefix = header().prefix_bytes;
-    std::memcpy(out, page_ + sizeof(format::NodeHeader), prefix);
+    LeafEntry entry;
+    return leaf_key_and_entry(index, out, entry);
+  }
+  // leaf_key() and leaf_entry() in one pass over the record.
+  std::size_t leaf_key_and_entry(std::size_t index, char* out, LeafEntry& entry) const noexcept {
+    const std::size_t prefix = header().prefix_bytes;
+    copy_short(out, page_ + sizeof(format::NodeHeader), prefix);
     const char* record = page_ + slot(index);
     const std::uint16_t info = rt::load_le16(record);
-    const std::size_t suffix_bytes = info & format::kSuffixMask;
-    const char* tail = record + format::kLeafEntryHeaderBytes + ((info & format::kExpiryFlag) != 0 ? format::kExpiryBytes : 0);
-    return prefix + expand_suffix(index, suffix_bytes, tail, out + prefix);
+    const std::uint16_t value_bytes = rt::load_le16(record + 2);
+    const char* at = record + format::kLeafEntryHeaderBytes;
+    entry.kind = static_cast<format::EntryKind>((info >> format::kKindShift) & format::kKindMask);
+    entry.expiry = 0;
+    if ((info & format::kExpiryFlag) != 0) [[unlikely]] {
+      entry.expiry = rt::load_le64(at);
+      at += format::kExpiryBytes;
+    }
+    const std::size_t suffix = info & format::kSuffixMask;
+    rt::store_be32(out + prefix, heads()[index]);
+    if (suffix > format::kHeadBytes) copy_short(out + prefix + format::kHeadBytes, at, suffix - format::kHeadBytes);
+    entry.value = Bytes(at + tail_bytes(suffix), value_bytes);
+    return prefix + suffix;
   }
+  static constexpr std::size_t kKeySlack = 16;  // bytes after a key that writing it may touch
 
   // ---- branch -----------------------------------------------------------------------------------------------
 
@@ -144,6 +160,14 @@ class NodeView {
     return suffix_bytes > format::kHeadBytes ? suffix_bytes - format::kHeadBytes : 0;
   }
   const char* children() const noexcept { return reinterpret_cast<const char*>(heads() + count()); }
+  // A copy of mostly a few bytes: sixteen at once, where the source may be read that far.
+  void copy_short(char* to, const char* from, std::size_t bytes) const noexcept {
+    if (bytes <= 16 && from + 16 <= page_ + kPageBytes) [[likely]] {
+      std::memcpy(to, from, 16);
+    } else {
+      std::memcpy(to, from, bytes);
+    }
+  }
   std::size_t slots_offset() const noexcept {
     const std::size_t per_entry = format::kHeadBytes + (is_leaf() ? 0 : sizeof(format::ChildPointer));
     return format::heads_offset(header().prefix_bytes) + per_entry * count();

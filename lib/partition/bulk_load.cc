@@ -30,6 +30,7 @@ Op<void> BulkLoadState::add(Bytes key, Bytes value) {
   if (key.empty() || key.size() > kKeyBytesMax || value.size() > kValueBytesMax) {
     return Error(Errc::invalid_argument, rt::str("a key of ", key.size(), " or a value of ", value.size(), " bytes is out of bounds"));
   }
+  const Core::Scope scope(partition_.core);
   if (builder_.needs_value_write(value)) return add_long(key, value);
   if (!builder_.add(key, value)) return Error(Errc::invalid_argument, "keys of a sorted load must ascend");
   if (builder_.ready()) return pump();

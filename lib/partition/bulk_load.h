@@ -19,6 +19,7 @@ class BulkLoadState {
 
   Op<void> add(Bytes key, Bytes value);
   Op<void> finish();
+  Core& core() const noexcept { return partition_.core; }
 
  private:
   Op<void> add_long(Bytes key, Bytes value);

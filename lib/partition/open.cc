@@ -140,7 +140,7 @@ Task<Status> PartitionState::load_catalog(const format::Superblock& record) {
   const std::unique_ptr<TableCursor> cursor = trees->cursor(root, {});
   co_await check(cursor->seek(Bytes(), true));
   while (cursor->valid()) {
-    co_await check(read_catalog_row(cursor->entry().key, cursor->entry().leaf.value, tables));
+    co_await check(read_catalog_row(cursor->entry().key, cursor->entry().value, tables));
     cursor->step();
     if (!cursor->valid() && !cursor->at_end()) {
       co_await check(cursor->next_page());

@@ -51,7 +51,6 @@ Op<BulkLoad> begin_bulk_load(PartitionState& state) {
 }
 
 Op<void> close_partition(std::unique_ptr<PartitionState>& owner) {
-  if (!owner) co_return Status();
   Status closed = co_await owner->close();
   if (closed.code() == Errc::busy) co_return closed;
   owner.reset();
@@ -60,7 +59,10 @@ Op<void> close_partition(std::unique_ptr<PartitionState>& owner) {
 
 }  // namespace
 
-Op<Partition> Partition::open(Core& core, const Options& options) { return open_partition(core, options); }
+Op<Partition> Partition::open(Core& core, const Options& options) {
+  const Core::Scope scope(core);
+  return open_partition(core, options);
+}
 
 Partition::Partition(std::unique_ptr<PartitionState> state) noexcept : state_(std::move(state)) {}
 Partition::Partition(Partition&&) noexcept = default;
@@ -106,13 +108,29 @@ Snapshot Partition::snapshot() {
   return Snapshot(std::move(snapshot));
 }
 
-Op<void> Partition::flush(FlushOptions options) { return flush_partition(*state_, options); }
-Op<void> Partition::compact() { return compact_partition(*state_); }
-Op<BulkLoad> Partition::bulk_load() { return begin_bulk_load(*state_); }
-Op<CheckReport> Partition::check() { return check_partition(*state_); }
+Op<void> Partition::flush(FlushOptions options) {
+  const Core::Scope scope(state_->core);
+  return flush_partition(*state_, options);
+}
+Op<void> Partition::compact() {
+  const Core::Scope scope(state_->core);
+  return compact_partition(*state_);
+}
+Op<BulkLoad> Partition::bulk_load() {
+  const Core::Scope scope(state_->core);
+  return begin_bulk_load(*state_);
+}
+Op<CheckReport> Partition::check() {
+  const Core::Scope scope(state_->core);
+  return check_partition(*state_);
+}
 Stats Partition::stats() const { return state_->stats(); }
 Options Partition::options() const { return state_->options; }
-Op<void> Partition::close() { return close_partition(state_); }
+Op<void> Partition::close() {
+  if (!state_) return Status();
+  const Core::Scope scope(state_->core);
+  return close_partition(state_);
+}
 
 // ---- Scan ---------------------------------------------------------------------------------------------------------
 
@@ -141,6 +159,9 @@ BulkLoad::BulkLoad(BulkLoad&&) noexcept = default;
 BulkLoad& BulkLoad::operator=(BulkLoad&&) noexcept = default;
 BulkLoad::~BulkLoad() = default;
 Op<void> BulkLoad::add(Bytes key, Bytes value) { return state_->add(key, value); }
-Op<void> BulkLoad::finish() { return state_->finish(); }
+Op<void> BulkLoad::finish() {
+  const Core::Scope scope(state_->core());
+  return state_->finish();
+}
 
 }  // namespace cambium

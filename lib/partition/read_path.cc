@@ -102,6 +102,7 @@ Op<Value> PartitionState::get(TableState& table, Bytes key, ReadOptions read) {
   }
   const Status stop = interrupted(read);
   if (!stop) return stop.error();
+  const Core::Scope scope(core);
   ViewRef view = snapshot != nullptr ? snapshot->view() : ViewRef(*views);
   if (state == FindState::found) return get_overflow(found.entry.value, std::move(view));
   ++counts.get_misses;
@@ -150,6 +151,7 @@ Op<void> PartitionState::multi_get(TableState& table, std::span<const Bytes> key
   constexpr std::size_t kInline = 32;
   const bool plain = read.snapshot == nullptr && keys.size() <= kInline && buffers->empty() && !closing &&
                      table.newest().height != 0;
+  const Core::Scope scope(core);
   if (!plain) return multi_get_waiting(table, keys, values, read);
   MultiLookup lookups[kInline];
   for (std::size_t i = 0; i < keys.size(); ++i) {

@@ -76,21 +76,25 @@ Task<Status> ScanState::start() {
 
 // ---- the merge ----------------------------------------------------------------------------------------------------
 
-void ScanState::show(const CursorEntry& entry) {
-  if (entry.leaf.kind == format::EntryKind::overflow) long_values_.push_back(page_.size());
-  page_.push_back({entry.key, entry.leaf.value});
-}
-
 // No buffered write is left: the leaf's entries as they are, up to the bound.
 void ScanState::take_table_page() {
-  std::span<const CursorEntry> rest = cursor_->rest_of_page();
+  std::span<const Entry> rest = cursor_->rest_of_page();
   if (!within(rest.back().key)) {
-    const auto end = std::partition_point(rest.begin(), rest.end(), [&](const CursorEntry& e) { return within(e.key); });
+    const auto end = std::partition_point(rest.begin(), rest.end(), [&](const Entry& e) { return within(e.key); });
     rest = rest.first(static_cast<std::size_t>(end - rest.begin()));
     done_ = true;
   }
   if (rest.size() > left_) rest = rest.first(left_);
-  for (const CursorEntry& entry : rest) show(entry);
+  if (cursor_->page_has_references()) {
+    // Values that have to be read replace what the page says: that needs entries of our own.
+    const std::span<const format::EntryKind> kinds = cursor_->rest_of_kinds();
+    for (std::size_t i = 0; i < rest.size(); ++i) {
+      if (kinds[i] == format::EntryKind::overflow) long_values_.push_back(i);
+    }
+    merged_.assign(rest.begin(), rest.end());
+    rest = merged_;
+  }
+  page_ = rest;
   cursor_->skip_page();
 }
 
@@ -109,32 +113,38 @@ void ScanState::move(BufferCursor& cursor) {
 }
 
 void ScanState::merge_page() {
-  while (page_.size() < left_ && page_.size() < kPageEntriesMax) {
+  merged_.clear();
+  while (merged_.size() < left_ && merged_.size() < kPageEntriesMax) {
     const bool in_table = cursor_->valid();
-    if (!in_table && !cursor_->at_end()) return;  // the next leaf decides what comes first
+    if (!in_table && !cursor_->at_end()) break;  // the next leaf decides what comes first
     BufferCursor* buffer = first_buffer();
-    if (buffer == nullptr) {
-      if (in_table) take_table_page();
-      return;
+    if (buffer == nullptr) {  // the rest of the leaf has no buffered writes
+      if (in_table && merged_.empty()) {
+        take_table_page();
+        return;
+      }
+      break;
     }
     const Bytes buffered = buffer->entry().key();
     const bool table_first = in_table && comes_before(cursor_->entry().key, buffered);
     const Bytes key = table_first ? cursor_->entry().key : buffered;
     if (!within(key)) {
       done_ = true;
-      return;
+      break;
     }
     if (table_first) {
-      show(cursor_->entry());
+      if (cursor_->kind() == format::EntryKind::overflow) long_values_.push_back(merged_.size());
+      merged_.push_back(cursor_->entry());
       cursor_->step();
       continue;
     }
-    if (buffer->entry().kind == WriteKind::put) page_.push_back({buffered, buffer->entry().value()});
+    if (buffer->entry().kind == WriteKind::put) merged_.push_back({buffered, buffer->entry().value()});
     if (in_table && cursor_->entry().key == buffered) cursor_->step();  // overwritten or deleted
     for (std::size_t i = buffers_.size(); i != 0; --i) {                // and in older buffers
       if (buffers_[i - 1]->entry().key() == buffered) move(*buffers_[i - 1]);
     }
   }
+  page_ = merged_;
 }
 
 void ScanState::finish_page() {
@@ -144,7 +154,7 @@ void ScanState::finish_page() {
 
 ScanState::Fill ScanState::try_fill() {
   if (!started_) return Fill::wait;
-  page_.clear();
+  page_ = {};
   position_ = 0;
   long_values_.clear();
   value_memory_.clear();
@@ -177,8 +187,8 @@ Task<Status> ScanState::fill() {
 Task<Status> ScanState::load_values() {
   for (const std::size_t index : long_values_) {
     ++partition_.counts.overflow_reads;
-    OverflowBuffer value = co_await check(read_overflow(*partition_.device, OverflowView(page_[index].value)));
-    page_[index].value = value.bytes();
+    OverflowBuffer value = co_await check(read_overflow(*partition_.device, OverflowView(merged_[index].value)));
+    merged_[index].value = value.bytes();
     value_memory_.push_back(std::move(value));
   }
   long_values_.clear();
@@ -191,13 +201,14 @@ Op<std::span<const Entry>> ScanState::next_page() {
   if (!error_) return error_.error();
   if (position_ < page_.size()) {  // next() was used before
     const std::size_t from = std::exchange(position_, page_.size());
-    return Result<std::span<const Entry>>(std::span<const Entry>(page_).subspan(from));
+    return Result<std::span<const Entry>>(page_.subspan(from));
   }
   if (done_) return Result<std::span<const Entry>>(std::span<const Entry>());
   if (try_fill() == Fill::ready) {
     position_ = page_.size();
-    return Result<std::span<const Entry>>(std::span<const Entry>(page_));
+    return Result<std::span<const Entry>>(page_);
   }
+  const Core::Scope scope(partition_.core);
   return next_page_waiting();
 }
 
@@ -210,7 +221,7 @@ Op<std::span<const Entry>> ScanState::next_page_waiting() {
   }
   if (!error_) co_return error_.error();
   position_ = page_.size();
-  co_return std::span<const Entry>(page_);
+  co_return page_;
 }
 
 Op<const Entry*> ScanState::next() {
@@ -220,6 +231,7 @@ Op<const Entry*> ScanState::next() {
   if (try_fill() == Fill::ready) {
     return Result<const Entry*>(page_.empty() ? nullptr : &page_[position_++]);
   }
+  const Core::Scope scope(partition_.core);
   return next_waiting();
 }
 

@@ -52,7 +52,6 @@ class ScanState {
   BufferCursor* first_buffer() noexcept;
   bool comes_before(Bytes a, Bytes b) const noexcept { return forward() ? a < b : b < a; }
   bool within(Bytes key) const noexcept;
-  void show(const CursorEntry& entry);
   void move(BufferCursor& cursor);
   void finish_page();
   Task<Status> load_values();
@@ -67,7 +66,8 @@ class ScanState {
   bool to_inclusive_;
   std::unique_ptr<TableCursor> cursor_;
   std::vector<std::unique_ptr<BufferCursor>> buffers_;   // newest first
-  std::vector<Entry> page_;
+  std::vector<Entry> merged_;                            // a page put together from several sources
+  std::span<const Entry> page_;                          // what is shown: merged_, or the cursor's own page
   std::size_t position_ = 0;                             // of next() in the page
   std::vector<std::size_t> long_values_;                 // entries of the page whose value is in extents
   std::vector<OverflowBuffer> value_memory_;

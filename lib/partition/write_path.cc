@@ -59,6 +59,7 @@ Op<void> PartitionState::write_one(TableState& table, Bytes key, Bytes value, Wr
     return Error(Errc::would_stall, rt::str("every write buffer is full (", buffers->bytes_used(), " bytes wait for the flusher)"),
                  "wait for a flush, or raise memory_bytes");
   }
+  const Core::Scope scope(core);
   return write_one_waiting(table, key, value, kind);
 }
 
@@ -117,6 +118,7 @@ Op<void> PartitionState::write_batch(TableState& table, const WriteBatch& batch,
     return Status();
   }
   if (write_options.no_stall) return Error(Errc::would_stall, "every write buffer is full");
+  const Core::Scope scope(core);
   return write_batch_waiting(table, batch);
 }
 

@@ -92,6 +92,7 @@ Task<Status> SpaceMap::load_groups(const format::Superblock& superblock, char* s
     used_pages_ += groups_.back().used_pages();
     free_pages_ += groups_.back().free_pages();
   }
+  remember_slots();
   co_return Status();
 }
 
@@ -109,11 +110,18 @@ void SpaceMap::extend_groups(std::uint64_t file_pages) {
     const std::uint32_t own = format::group_own_pages(group);
     CAMBIUM_ASSERT(group_limit(file_pages, group) >= own);
     groups_.emplace_back(group_limit(file_pages, group), own);
-    records_.push_back({.checksum = 0, .free_pages = 0, .slot = 1});
+    groups_.back().slot = group < group_slots_on_disk_.size() ? group_slots_on_disk_[group] : 1;
+    records_.push_back({.checksum = 0, .free_pages = 0, .slot = groups_.back().slot});
     used_pages_ += own;
     free_pages_ += groups_.back().free_pages();
   }
   tables_.resize(region_count(groups_.size()));
+}
+
+// A group that is cut off and grown again before the next commit must not write over the slot in use on disk.
+void SpaceMap::remember_slots() {
+  group_slots_on_disk_.resize(groups_.size());
+  for (std::size_t g = 0; g < groups_.size(); ++g) group_slots_on_disk_[g] = groups_[g].slot;
 }
 
 void SpaceMap::opened(Generation newest, unsigned slot, Generation other) {
@@ -206,10 +214,15 @@ Task<Status> SpaceMap::grow(std::uint64_t pages) {
   const std::uint64_t step = std::clamp<std::uint64_t>(file_pages_ / 16, 64, 16'384);
   const std::uint64_t own = 8 + pages / kGroupPages * 8;
   std::uint64_t target = file_pages_ + std::max(pages + own, step);
+  // The last group is never shorter than what the space map itself needs there.
+  const std::uint64_t last = (target - kFixedPages) % kGroupPages;
+  constexpr std::uint64_t kOwnMax = format::kBitmapSlots + format::kTableSlots;
+  if (last != 0 && last < kOwnMax) target += kOwnMax - last;
   if (target > kFilePagesMax) {
     co_return Error(Errc::no_space, rt::str(device_.name(), " would grow beyond ", kFilePagesMax, " pages"),
                     "shard the data over more partitions");
   }
+  if (ceiling_ <= file_pages_) co_return Error(Errc::no_space, rt::str(device_.name(), " is being compacted: it does not grow"));
   if (!device_.resizable()) co_return Error(Errc::no_space, rt::str(device_.name(), " is full and cannot grow"));
   if (device_.size_bytes() < target * kPageBytes) {
     Status resized = co_await device_.resize(target * kPageBytes);
@@ -306,6 +319,7 @@ void SpaceMap::committed(Generation generation, unsigned slot) {
     groups_[g].dirty = false;
     groups_[g].slot = records_[g].slot;
   }
+  remember_slots();
   for (Table& table : tables_) {
     if (table.dirty) table.slot = 1 - table.slot;
     table.dirty = false;

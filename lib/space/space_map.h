@@ -87,6 +87,7 @@ class SpaceMap {
   void write_bitmap(std::uint32_t group, Generation generation, char* page) noexcept;
   void write_table(std::uint32_t region, Generation generation, char* page) noexcept;
   void extend_groups(std::uint64_t file_pages);
+  void remember_slots();
   void release_runs(const std::vector<PageRun>& runs);
   AllocationGroup::Run local(PageRun run) const noexcept;
   std::uint32_t usable(std::uint32_t group) const noexcept;
@@ -105,6 +106,7 @@ class SpaceMap {
   std::uint64_t free_pages_ = 0;
   std::vector<AllocationGroup> groups_;
   std::vector<format::GroupRecord> records_;
+  std::vector<std::uint32_t> group_slots_on_disk_;  // as of the last commit, also of groups cut off since
   std::vector<Table> tables_;
   Generations generations_;
   Generation slot_generation_[format::kSuperblockSlots] = {};

@@ -12,8 +12,7 @@ TreeBuilder::Level& TreeBuilder::level(std::size_t index) {
   return *levels_[index];
 }
 
-bool TreeBuilder::append(Bytes key, Bytes value, format::EntryKind kind) {
-  if (!last_key_.empty() && key <= Bytes(last_key_)) return false;
+void TreeBuilder::append(Bytes key, Bytes value, format::EntryKind kind) {
   last_key_.assign(key.data(), key.size());
   Level& leaf = level(0);
   char* copy = leaf.scratch.reserve(key.size() + value.size());
@@ -26,18 +25,20 @@ bool TreeBuilder::append(Bytes key, Bytes value, format::EntryKind kind) {
   entry.kind = kind;
   leaf.packer.add(entry);
   leaf.scratch.mark(leaf.packer.added());
+}
+
+bool TreeBuilder::add(Bytes key, Bytes value) {
+  if (!above_last(key)) return false;
+  append(key, value, format::EntryKind::value);
   return true;
 }
 
-bool TreeBuilder::add(Bytes key, Bytes value) { return append(key, value, format::EntryKind::value); }
-
 Task<Status> TreeBuilder::add_long(Bytes key, Bytes value) {
+  if (!above_last(key)) co_return Error(Errc::invalid_argument, "keys of a sorted load must ascend");
   std::string reference;
   co_await check(writer_.write_value(value, reference));
   root_.overflow_pages += format::overflow_pages(value.size());
-  if (!append(key, reference, format::EntryKind::overflow)) {
-    co_return Error(Errc::invalid_argument, "keys of a sorted load must ascend");
-  }
+  append(key, reference, format::EntryKind::overflow);
   co_return Status();
 }
 

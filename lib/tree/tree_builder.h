@@ -41,7 +41,8 @@ class TreeBuilder {
     std::string last_key;
     std::uint64_t nodes = 0;
   };
-  bool append(Bytes key, Bytes value, format::EntryKind kind);
+  bool above_last(Bytes key) const noexcept { return last_key_.empty() || key > Bytes(last_key_); }
+  void append(Bytes key, Bytes value, format::EntryKind kind);
   Level& level(std::size_t index);
   Task<Status> emit(std::size_t level_index);
 

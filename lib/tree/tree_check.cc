@@ -32,7 +32,7 @@ Error broken(PageCache& cache, const Pending& at, std::string_view what) {
 
 class TreeChecker {
  public:
-  TreeChecker(PageCache& cache, PageVisitor& visitor) : cache_(cache), visitor_(visitor), key_(kKeyBytesMax) {}
+  TreeChecker(PageCache& cache, PageVisitor& visitor) : cache_(cache), visitor_(visitor), key_(kKeyBytesMax + NodeView::kKeySlack) {}
 
   Task<Status> run(const TableRoot& root) {
     stack_.push_back({root.pointer, root.height - 1, {}, {}});

@@ -50,8 +50,7 @@ Task<Status> TreeCursor::descend(Bytes key, bool inclusive) {
 
 Task<Status> TreeCursor::seek(Bytes key, bool inclusive) {
   window_ = 1;
-  entries_.clear();
-  position_ = 0;
+  position_ = count_ = 0;
   at_end_ = root_.height == 0;
   if (at_end_) co_return Status();
   Status status = co_await descend(key, inclusive);
@@ -83,17 +82,24 @@ void TreeCursor::enter_leaf(PageRef leaf, Bytes from, bool inclusive, bool bound
 }
 
 void TreeCursor::load_entries(const NodeView& leaf, std::size_t first, std::size_t end) {
-  const std::size_t count = end - first;
-  entries_.resize(count);
+  count_ = end - first;
   position_ = 0;
+  has_references_ = false;
+  if (entries_.size() < count_) {
+    entries_.resize(count_);
+    kinds_.resize(count_);
+  }
   // An upper bound of the bytes of all keys, so that the buffer never moves under the entries.
-  const std::size_t bytes = count * leaf.prefix().size() + kPageBytes + count * format::kHeadBytes;
+  const std::size_t bytes = count_ * (leaf.prefix().size() + format::kHeadBytes) + kPageBytes + NodeView::kKeySlack;
   if (keys_.size() < bytes) keys_.resize(bytes);
   char* out = keys_.data();
-  for (std::size_t i = 0; i < count; ++i) {
+  for (std::size_t i = 0; i < count_; ++i) {
     const std::size_t index = forward() ? first + i : end - 1 - i;
-    const std::size_t key_bytes = leaf.leaf_key(index, out);
-    entries_[i] = {Bytes(out, key_bytes), leaf.leaf_entry(index)};
+    node::LeafEntry entry;
+    const std::size_t key_bytes = leaf.leaf_key_and_entry(index, out, entry);
+    entries_[i] = {Bytes(out, key_bytes), entry.value};
+    kinds_[i] = entry.kind;
+    has_references_ = has_references_ || entry.kind != format::EntryKind::value;
     out += key_bytes;
   }
 }
@@ -104,7 +110,7 @@ void TreeCursor::warm_next() noexcept {
   const NodeView branch(branch_.bytes());
   const std::size_t next = forward() ? index_ + 1 : index_ - 1;
   if (next >= branch.count()) return;  // also when index_ - 1 wrapped around
-  const FrameIndex frame = cache_.child(branch_.frame(), next, branch.child(next).id());
+  const FrameIndex frame = cache_.find_child(branch_.frame(), next, branch.child(next).id());
   if (frame == kNoFrame) return;
   const char* page = cache_.bytes(frame);
   for (std::size_t at = 0; at < kPageBytes; at += 64) __builtin_prefetch(page + at);
@@ -130,7 +136,7 @@ TreeCursor::Move TreeCursor::move_to_sibling() {
   const NodeView branch(branch_.bytes());
   if (forward() ? index_ + 1 == branch.count() : index_ == 0) return Move::descend;
   const std::size_t next = forward() ? index_ + 1 : index_ - 1;
-  const FrameIndex frame = cache_.child(branch_.frame(), next, branch.child(next).id());
+  const FrameIndex frame = cache_.find_child(branch_.frame(), next, branch.child(next).id());
   if (frame == kNoFrame) return Move::miss;
   index_ = next;
   cache_.touch(frame);
@@ -141,26 +147,33 @@ TreeCursor::Move TreeCursor::move_to_sibling() {
 }
 
 bool TreeCursor::try_next_page() {
-  entries_.clear();
-  position_ = 0;
+  position_ = count_ = 0;
   const Move move = move_to_sibling();
   return move == Move::done || move == Move::end;
 }
 
 Task<Status> TreeCursor::next_page() {
-  entries_.clear();
-  position_ = 0;
+  position_ = count_ = 0;
   const Move move = move_to_sibling();
   if (move == Move::miss) {
+    const std::size_t here = index_;
     index_ = forward() ? index_ + 1 : index_ - 1;
     read_ahead(true);
     const format::ChildPointer pointer = NodeView(branch_.bytes()).child(index_);
-    PageRef leaf = co_await check(fetch_page(cache_, pointer, 0));
-    enter_leaf(std::move(leaf), Bytes(), true, false);
+    Result<PageRef> leaf = co_await fetch_page(cache_, pointer, 0);
+    if (!leaf) {  // a page that failed is not passed by: the next call meets it again
+      index_ = here;
+      co_return leaf.error();
+    }
+    enter_leaf(std::move(*leaf), Bytes(), true, false);
   } else if (move == Move::descend) {
     const std::string fence = fence_;
     Status status = co_await descend(fence, forward());
-    if (!status) co_return status;
+    if (!status) {
+      fence_ = fence;
+      branch_.reset();
+      co_return status;
+    }
   }
   co_return Status();
 }

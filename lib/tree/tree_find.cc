@@ -32,8 +32,13 @@ FindState TreeStore::find(const TableRoot& root, Bytes key, Lookup& lookup, Foun
     cache_.touch_branch(frame);
     const NodeView branch(cache_.bytes(frame));
     const std::size_t index = branch.child_index(key);
+    const PageCache::Hint hint = cache_.guess_child(frame, index, level == 1);
+    if (cache_.right(hint)) [[likely]] {
+      frame = hint.frame;
+      continue;
+    }
     const format::ChildPointer child = branch.child(index);
-    frame = cache_.child(frame, index, child.id());
+    frame = cache_.find_child(frame, index, child.id());
     if (frame == kNoFrame) {
       lookup = {child, level - 1, true};
       return FindState::missing;
@@ -42,14 +47,35 @@ FindState TreeStore::find(const TableRoot& root, Bytes key, Lookup& lookup, Foun
   return find_in_leaf(frame, key, found);
 }
 
-// Each round moves every lookup of a group down one level; the child's lines are on their way to the CPU's cache
-// while the others move. Measured: 139-212 ns per lookup instead of 299-600 one at a time.
+namespace {
+
+// One of several lookups on their way down together.
+struct Step {
+  FrameIndex frame = kNoFrame;   // where it is, or (guessed) the branch it left
+  unsigned level = 0;
+  std::uint32_t index = 0;
+  bool guessed = false;          // `hint` says where it goes, not yet confirmed
+  PageCache::Hint hint;
+};
+
+// Confirms the guess of the round before, now that the child's header has had time to arrive.
+void arrive(PageCache& cache, Step& step, MultiLookup& lookup) noexcept {
+  step.guessed = false;
+  if (cache.right(step.hint)) [[likely]] {
+    step.frame = step.hint.frame;
+    return;
+  }
+  const format::ChildPointer child = NodeView(cache.bytes(step.frame)).child(step.index);
+  step.frame = cache.find_child(step.frame, step.index, child.id());
+  if (step.frame == kNoFrame) lookup.lookup = {child, step.level, true};
+}
+
+}  // namespace
+
+// Each round moves every lookup of a group down one level; a child's lines are on their way to the CPU's cache while
+// the others move. Measured: 139-212 ns per lookup instead of 299-600 one at a time.
 void TreeStore::find_many(const TableRoot& root, std::span<MultiLookup> lookups) noexcept {
   constexpr std::size_t kGroup = 16;
-  struct Step {
-    FrameIndex frame;
-    unsigned level;
-  };
   for (std::size_t first = 0; first < lookups.size(); first += kGroup) {
     const std::span<MultiLookup> group = lookups.subspan(first, std::min(kGroup, lookups.size() - first));
     Step steps[kGroup];
@@ -65,17 +91,17 @@ void TreeStore::find_many(const TableRoot& root, std::span<MultiLookup> lookups)
     for (unsigned round = deepest; round > 0; --round) {
       for (std::size_t i = 0; i < group.size(); ++i) {
         Step& step = steps[i];
+        if (step.guessed) arrive(cache_, step, group[i]);
         if (step.frame == kNoFrame || step.level == 0) continue;
         cache_.touch_branch(step.frame);
-        const NodeView branch(cache_.bytes(step.frame));
-        const std::size_t index = branch.child_index(group[i].key);
-        const format::ChildPointer child = branch.child(index);
+        step.index = static_cast<std::uint32_t>(NodeView(cache_.bytes(step.frame)).child_index(group[i].key));
         --step.level;
-        step.frame = cache_.child(step.frame, index, child.id());
-        if (step.frame == kNoFrame) group[i].lookup = {child, step.level, true};
+        step.hint = cache_.guess_child(step.frame, step.index, step.level == 0);
+        step.guessed = true;
       }
     }
     for (std::size_t i = 0; i < group.size(); ++i) {
+      if (steps[i].guessed) arrive(cache_, steps[i], group[i]);
       if (steps[i].frame == kNoFrame) continue;
       const char* record = NodeView(cache_.bytes(steps[i].frame)).leaf_record_hint(group[i].key);
       __builtin_prefetch(record);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Second half of a rebuild: one old node and what changes in it become a stream of entries.
+#include <algorithm>
 #include <cstring>
 #include <memory>
 
@@ -19,9 +20,9 @@ using node::NodeView;
 namespace {
 
 NodeEntry entry_of(const NodeView& leaf, std::size_t index, EntryScratch& scratch) {
-  char* key = scratch.reserve(kKeyBytesMax);
-  const Bytes copied = scratch.commit(leaf.leaf_key(index, key));
-  const LeafEntry old = leaf.leaf_entry(index);
+  char* key = scratch.reserve(kKeyBytesMax + NodeView::kKeySlack);
+  LeafEntry old;
+  const Bytes copied = scratch.commit(leaf.leaf_key_and_entry(index, key, old));
   return {.key = copied, .value = old.value, .child = {}, .expiry = old.expiry, .kind = old.kind};
 }
 
@@ -55,8 +56,13 @@ Task<Status> TreeRebuild::append_change(const Change& change) {
 Task<Status> TreeRebuild::append_moved_value(const NodeEntry& entry, bool& moved) {
   const OverflowView overflow(entry.value);
   NodeEntry copy = entry;
-  if (overflow.reaches(move_limit_)) {
+  const bool beyond = overflow.reaches(move_limit_);
+  if (beyond && value_pages_left_ == 0) {
+    *more_ = true;
+  } else if (beyond) {
     moved = true;
+    const std::uint64_t pages = format::overflow_pages(overflow.value_bytes());
+    value_pages_left_ -= std::min(value_pages_left_, pages);
     OverflowBuffer value = co_await check(read_overflow(cache_.device(), overflow));
     std::string reference;
     co_await check(writer_.write_value(value.bytes(), reference));

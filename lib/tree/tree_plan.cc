@@ -95,6 +95,7 @@ Task<Status> TreeRebuild::plan_relocation(PageId limit, std::uint64_t pages_max,
       co_await breathe();
     }
   }
+  value_pages_left_ = pages_max - planned;  // for the values met in leaves
   co_return Status();
 }
 

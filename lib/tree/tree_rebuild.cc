@@ -40,6 +40,7 @@ Task<Result<TableRoot>> TreeRebuild::relocate(PageId limit, std::uint64_t pages_
   more = false;
   if (root_.height == 0) co_return root_;
   move_limit_ = limit;
+  more_ = &more;
   co_await check(plan_relocation(limit, pages_max, more));
   Result<TableRoot> root = co_await rebuild();
   co_return root;
@@ -98,6 +99,9 @@ Task<Status> TreeRebuild::grow_root(unsigned& level, std::vector<NewChild>& root
   // Fewer children than before may leave a chain of single-child branches at the top.
   while (roots.size() == 1 && level > 0) {
     const format::ChildPointer pointer = roots.front().pointer;
+    if (cache_.find(pointer.id()) == kNoFrame) {
+      co_await check(writer_.settle());
+    }
     PageRef page = co_await check(fetch(pointer, level));
     const NodeView root(page.bytes());
     if (root.count() > 1) break;
@@ -155,6 +159,8 @@ Task<Status> TreeRebuild::rebuild_run(unsigned level, std::size_t& node, std::si
 
   for (unsigned taken = 0;;) {
     const bool is_dirty = node < group_end && nodes[node].slot == slot;
+    // Relocation looks at leaves that may stay: they are not rewritten for standing beside one that moves.
+    if (is_dirty && raw(move_limit_) != 0 && level == 0 && changed && packer_->fill_if_finished() >= kFillMin) break;
     const bool may_extend = changed && slot < siblings && taken < kSiblingsMax;
     if (!is_dirty && !(may_extend && packer_->fill_if_finished() < kFillMin)) break;
     const Bytes bound = parent != nullptr ? Bytes(bound_.data(), NodeView(parent).separator(slot, bound_.data())) : Bytes();
@@ -172,14 +178,10 @@ Task<Status> TreeRebuild::rebuild_run(unsigned level, std::size_t& node, std::si
       ++taken;
     }
     ++slot;
-    if (level == 0 && !changed && slot == slot_first + 1) {
-      const bool joined = node < group_end && nodes[node].slot == slot;
-      if (!joined) {  // a leaf of its own in which nothing changed stays
-        root_.node_pages += retired_.size();
-        scratch_.clear();
-        co_return Status();
-      }
-      changed = true;  // rewritten together with its neighbour
+    if (level == 0 && !changed) {  // the first leaf, and nothing in it changed: it stays
+      root_.node_pages += retired_.size();
+      scratch_.clear();
+      co_return Status();
     }
     scratch_.mark(packer_->added());
     co_await check(emit_ready(level));

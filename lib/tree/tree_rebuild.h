@@ -95,6 +95,8 @@ class TreeRebuild {
   Core& core_;
   std::span<const Change> changes_;
   PageId move_limit_{};                     // relocation: pages from here on are moved
+  std::uint64_t value_pages_left_ = 0;      // relocation: pages of long values that may still be moved
+  bool* more_ = nullptr;                    // relocation: set when something beyond the limit is left
   std::vector<std::vector<DirtyNode>> levels_;
   LevelOutput below_;                       // of the level last rebuilt
   LevelOutput output_;                      // of the level being rebuilt

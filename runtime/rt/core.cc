@@ -68,6 +68,9 @@ std::unique_ptr<Core> Core::over(std::unique_ptr<rt::IoBackend> backend, CoreOpt
   return std::unique_ptr<Core>(new Core(std::move(backend), options));
 }
 
+Core::Scope::Scope(Core& core) noexcept : outer_(std::exchange(current_core, &core)) {}
+Core::Scope::~Scope() { current_core = outer_; }
+
 Core& Core::current() noexcept {
   CAMBIUM_ASSERT_MSG(current_core != nullptr, "called outside the turn of a core");
   return *current_core;
@@ -91,6 +94,8 @@ std::string_view Core::backend_note() const noexcept {
   }
   return state_->note;
 }
+
+void Core::set_spin_us(unsigned spin_us) noexcept { state_->options.spin_us = spin_us; }
 
 CoreStats Core::stats() const noexcept {
   CoreStats stats = state_->stats;

@@ -90,7 +90,19 @@ class CAMBIUM_EXPORT Core {
   Core& operator=(const Core&) = delete;
   ~Core();
 
-  // The core whose loop this thread is running. Requires: called from inside a turn (asserted). Nests: a core may
+  // Makes a core the current one for a scope: work may be started from outside its loop (another loop's callback).
+  class CAMBIUM_EXPORT Scope {
+   public:
+    explicit Scope(Core& core) noexcept;
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+    ~Scope();
+
+   private:
+    Core* outer_;
+  };
+
+  // The core whose loop this thread is running. Requires: inside a turn or a Scope (asserted). Nests: a core may
   // be driven from within another core's turn.
   static Core& current() noexcept;
   static Core* current_or_null() noexcept;
@@ -133,6 +145,7 @@ class CAMBIUM_EXPORT Core {
   // may count from the call instead of the task's start: the loop reads the clock per task only where somebody asks.
   bool over_budget(std::int64_t budget_ns = 300'000) const noexcept;
 
+  void set_spin_us(unsigned spin_us) noexcept;  // CoreOptions::spin_us, from the next turn on
   CoreStats stats() const noexcept;
   Backend backend_kind() const noexcept;
   std::string_view backend_note() const noexcept;  // which ring features were refused, and why; empty when none

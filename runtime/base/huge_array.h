@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// A fixed array of plain records on huge pages: for tables that are hit at random, where a miss of the TLB costs
+// as much as one of the cache.
+//
+// Errors     a system without memory ends the program, as it would for any other container.
+#pragma once
+
+#include <cstddef>
+#include <new>
+#include <type_traits>
+
+#include "base/assert.h"
+#include "base/huge_memory.h"
+
+namespace cambium::rt {
+
+template <class T>
+class HugeArray {
+  static_assert(std::is_trivially_destructible_v<T>);
+
+ public:
+  HugeArray(std::size_t count, const T& value) : memory_(HugeMemory::map(count * sizeof(T))), count_(count) {
+    CAMBIUM_ASSERT_MSG(static_cast<bool>(memory_), "out of memory");
+    for (std::size_t i = 0; i < count; ++i) new (data() + i) T(value);
+  }
+  T& operator[](std::size_t index) noexcept { return data()[index]; }
+  const T& operator[](std::size_t index) const noexcept { return data()[index]; }
+  T* begin() noexcept { return data(); }
+  T* end() noexcept { return data() + count_; }
+  std::size_t size() const noexcept { return count_; }
+
+ private:
+  T* data() const noexcept { return reinterpret_cast<T*>(memory_.data()); }
+
+  HugeMemory memory_;
+  std::size_t count_;
+};
+
+}  // namespace cambium::rt
