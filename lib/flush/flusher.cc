@@ -83,14 +83,14 @@ Task<void> Flusher::collect(const SortedRun& run, const TableRange& range, Seque
   changes_.clear();
   const std::span<const SortedRef> refs = run.refs();
   constexpr std::size_t kAhead = 8;
-  const BufferEntry* previous = nullptr;
+  const SortedRef* previous = nullptr;
   for (std::size_t i = range.begin; i < range.end; ++i) {
     if (i + kAhead < range.end) __builtin_prefetch(refs[i + kAhead].entry);
     if (i % 1024 == 0 && core_.over_budget()) co_await core_.yield();
     const BufferEntry* entry = refs[i].entry;
     if (entry->sequence > through) continue;
-    const bool superseded = previous != nullptr && previous->key() == entry->key();
-    previous = entry;
+    const bool superseded = previous != nullptr && previous->head == refs[i].head && previous->entry->key() == entry->key();
+    previous = &refs[i];
     if (superseded || entry->sequence <= after) continue;
     const Bytes key = entry->key();
     const Bytes value = entry->value();

@@ -27,6 +27,7 @@ Task<Result<std::unique_ptr<PartitionState>>> PartitionState::open(Core& core, O
 
   Status opened = co_await state->open_device();
   if (!opened) {
+    if (state->cache) co_await state->cache->drained();
     if (state->device) state->device->close();
     co_return opened.error();
   }
@@ -172,6 +173,7 @@ Task<Status> PartitionState::close() {
     co_await flusher->stopped();
     flusher_running = false;
   }
+  co_await cache->drained();  // a scan that was dropped may have read ahead
   device->close();
   co_return flushed;
 }

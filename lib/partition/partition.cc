@@ -19,6 +19,7 @@ Task<void> wind_down(std::unique_ptr<PartitionState> state) {
   state->flusher->stop();
   co_await state->flusher->stopped();
   state->flusher_running = false;
+  co_await state->cache->drained();
   state->device->close();
 }
 

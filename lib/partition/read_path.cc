@@ -125,6 +125,7 @@ Op<Value> PartitionState::get_waiting(Bytes key, TableStore& store, TableRoot ro
   PageRef page;
   FoundEntry found;
   for (;;) {
+    page.reset();  // many lookups that each hold a branch while they wait for a leaf could pin the whole cache
     Result<PageRef> fetched = co_await cache->fetch(lookup.missing, lookup.level);
     if (!fetched) co_return fetched.error();
     page = std::move(*fetched);

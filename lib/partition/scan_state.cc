@@ -242,7 +242,10 @@ Op<const Entry*> ScanState::next_waiting() {
   } else {
     error_ = co_await fill();
   }
-  if (!error_) co_return error_.error();
+  if (!error_) {
+    page_ = {};  // its long values are still references
+    co_return error_.error();
+  }
   const Entry* entry = page_.empty() ? nullptr : &page_[position_++];
   co_return entry;
 }

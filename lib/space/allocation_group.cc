@@ -23,31 +23,25 @@ AllocationGroup::AllocationGroup(std::uint32_t limit, const format::GroupBitmapP
 
 AllocationGroup::Run AllocationGroup::find(std::uint32_t from, std::uint32_t end, std::uint32_t wanted,
                                            std::uint32_t least) const noexcept {
-  Run best;
-  Run current;
-  const auto close = [&]() noexcept {
-    if (current.pages > best.pages) best = current;
-    current.pages = 0;
-  };
-  std::uint32_t page = from;
-  while (page < end && best.pages < wanted && current.pages < wanted) {
+  Run run;
+  for (std::uint32_t page = from; page < end && run.pages < wanted;) {
     const std::uint64_t busy = (used_[page / 64] | held_[page / 64]) >> (page % 64);
     const std::uint32_t in_word = 64 - page % 64;
-    if ((busy & 1) != 0) {  // skip what is busy
-      close();
+    if ((busy & 1) != 0) {  // the run ends here; skip what is busy
+      if (run.pages >= least) break;
+      run.pages = 0;
       page += std::min<std::uint32_t>(static_cast<std::uint32_t>(std::countr_one(busy)), in_word);
       continue;
     }
     std::uint32_t open = std::min<std::uint32_t>(static_cast<std::uint32_t>(std::countr_zero(busy)), in_word);
     open = std::min(open, end - page);
-    if (current.pages == 0) current.first = page;
-    current.pages += open;
+    if (run.pages == 0) run.first = page;
+    run.pages += open;
     page += open;
   }
-  close();
-  if (best.pages < least) return {};
-  best.pages = std::min(best.pages, wanted);
-  return best;
+  if (run.pages < least) return {};
+  run.pages = std::min(run.pages, wanted);
+  return run;
 }
 
 void AllocationGroup::set(Words& words, Run run, bool value, bool expected) noexcept {

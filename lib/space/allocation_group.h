@@ -27,8 +27,8 @@ class AllocationGroup {
     std::uint32_t first = 0;
     std::uint32_t pages = 0;
   };
-  // The first free run of at least `wanted` pages within [from, end) (cut to `wanted`), or the longest one there if
-  // that has at least `least`; pages = 0 when there is none. Requires: end <= limit().
+  // The first free run of at least `least` pages within [from, end), cut to `wanted`; pages = 0 when there is none.
+  // Requires: end <= limit().
   Run find(std::uint32_t from, std::uint32_t end, std::uint32_t wanted, std::uint32_t least) const noexcept;
 
   void use(Run run) noexcept;       // free -> used

@@ -2,6 +2,7 @@
 #include "space/space_map.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "base/assert.h"
@@ -101,6 +102,9 @@ void SpaceMap::extend_groups(std::uint64_t file_pages) {
   if (!groups_.empty()) {
     AllocationGroup& last = groups_.back();
     const std::uint32_t limit = group_limit(file_pages, group_count() - 1);
+    for (Search& search : searches_) {  // those that had come to the end go on in what is new
+      if (search.group >= group_count()) search = {group_count() - 1, last.limit()};
+    }
     free_pages_ += limit - last.limit();
     last.set_limit(limit);
     last.dirty = true;  // its free count changes
@@ -137,36 +141,36 @@ AllocationGroup::Run SpaceMap::local(PageRun run) const noexcept {
   return {static_cast<std::uint32_t>(raw(run.first) - first), run.pages};
 }
 
+// Each size class has a search position of its own that only moves forward within a commit: looking for space is linear
+// in the size of the map, however fragmented it is.
+bool SpaceMap::search(Search& at, std::uint32_t wanted, std::uint32_t least, PageRun& found) {
+  for (; at.group < group_count(); ++at.group, at.page = 0) {
+    AllocationGroup& group = groups_[at.group];
+    if (group.free_pages() < least) continue;
+    const AllocationGroup::Run run = group.find(at.page, usable(at.group), wanted, least);
+    if (run.pages == 0) continue;
+    group.use(run);
+    at.page = run.first + run.pages;
+    found = {PageId{raw(format::group_first_page(at.group)) + run.first}, run.pages};
+    return true;
+  }
+  return false;
+}
+
 Result<PageRun> SpaceMap::allocate(std::uint32_t wanted, std::uint32_t least) {
-  CAMBIUM_ASSERT(least > 0 && least <= wanted);
-  // A full-size run at or after the search position first; then whatever is longest anywhere.
-  AllocationGroup::Run best;
-  std::uint32_t best_group = 0;
-  for (; search_group_ < group_count(); ++search_group_, search_page_ = 0) {
-    const AllocationGroup& group = groups_[search_group_];
-    if (group.free_pages() < wanted) continue;
-    best = group.find(search_page_, usable(search_group_), wanted, wanted);
-    best_group = search_group_;
-    if (best.pages != 0) break;
-  }
-  for (std::uint32_t g = 0; g < group_count() && best.pages < wanted; ++g) {
-    if (groups_[g].free_pages() < least) continue;
-    const AllocationGroup::Run run = groups_[g].find(0, usable(g), wanted, least);
-    if (run.pages > best.pages) {
-      best = run;
-      best_group = g;
+  CAMBIUM_ASSERT(least > 0 && least <= wanted && wanted <= kGroupPages);
+  // A whole run where there is one; else half of it, a quarter, ... down to the least that will do.
+  for (std::uint32_t size = wanted;; size = std::max(size / 2, least)) {
+    PageRun run;
+    if (search(searches_[std::bit_width(size) - 1], wanted, size, run)) {
+      used_pages_ += run.pages;
+      free_pages_ -= run.pages;
+      allocated_.push_back(run);
+      return run;
     }
+    if (size == least) break;
   }
-  if (best.pages == 0) {
-    return Error(Errc::no_space, rt::str("no free run of ", least, " pages in ", device_.name()), "free some space");
-  }
-  groups_[best_group].use(best);
-  used_pages_ += best.pages;
-  free_pages_ -= best.pages;
-  if (best_group == search_group_) search_page_ = best.first + best.pages;
-  const PageRun run{PageId{raw(format::group_first_page(best_group)) + best.first}, best.pages};
-  allocated_.push_back(run);
-  return run;
+  return Error(Errc::no_space, rt::str("no free run of ", least, " pages in ", device_.name()), "free some space");
 }
 
 // How many pages of a group may be allocated from.
@@ -210,14 +214,12 @@ void SpaceMap::release(Generation generation) {
 }
 
 Task<Status> SpaceMap::grow(std::uint64_t pages) {
-  // In steps of a sixteenth of the file, so that growing is rare and the slack small; new groups need pages of their own.
-  const std::uint64_t step = std::clamp<std::uint64_t>(file_pages_ / 16, 64, 16'384);
-  const std::uint64_t own = 8 + pages / kGroupPages * 8;
-  std::uint64_t target = file_pages_ + std::max(pages + own, step);
-  // The last group is never shorter than what the space map itself needs there.
-  const std::uint64_t last = (target - kFixedPages) % kGroupPages;
-  constexpr std::uint64_t kOwnMax = format::kBitmapSlots + format::kTableSlots;
-  if (last != 0 && last < kOwnMax) target += kOwnMax - last;
+  // In steps of a sixteenth of the file, at least 1 MiB, in whole write buffers: growing is rare, the slack small, and
+  // no slivers are left. Entering a new group costs its own pages on top.
+  const std::uint64_t step = std::max(pages, std::clamp<std::uint64_t>(file_pages_ / 16, 256, 16'384));
+  std::uint64_t target = file_pages_ + (step + 63) / 64 * 64;
+  const std::uint64_t groups_after = (target - kFixedPages + kGroupPages - 1) / kGroupPages;
+  target += (groups_after - group_count()) * (format::kBitmapSlots + format::kTableSlots);
   if (target > kFilePagesMax) {
     co_return Error(Errc::no_space, rt::str(device_.name(), " would grow beyond ", kFilePagesMax, " pages"),
                     "shard the data over more partitions");
@@ -256,7 +258,7 @@ std::uint64_t SpaceMap::shrink_free_tail(std::uint64_t pages_min) {
     file_pages_ -= tail;
     break;
   }
-  search_group_ = search_page_ = 0;
+  restart_searches();
   return file_pages_;
 }
 
@@ -328,7 +330,7 @@ void SpaceMap::committed(Generation generation, unsigned slot) {
   freed_.clear();
   release_runs(born_and_freed_);
   born_and_freed_.clear();
-  search_group_ = search_page_ = 0;
+  restart_searches();
 
   retain(generation);
   const Generation replaced = slot_generation_[slot];
@@ -355,7 +357,7 @@ void SpaceMap::aborted() {
   allocated_.clear();
   freed_.clear();
   born_and_freed_.clear();
-  search_group_ = search_page_ = 0;
+  restart_searches();
 }
 
 bool SpaceMap::used(PageId page) const noexcept {

@@ -15,7 +15,9 @@
 // Suspends   load(), grow(), write_changes().
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <vector>
 
@@ -42,8 +44,7 @@ class SpaceMap {
   // After load(): the generations in the superblock's slots; `other` is 0 when that slot is not valid.
   void opened(Generation newest, unsigned slot, Generation other);
 
-  // Pages for the commit being built: a run of up to `wanted` contiguous pages, at least `least`, from the lowest
-  // place that has one. Errors: no_space when the file has no such run: grow(), or ask for less.
+  // Pages for the commit being built: up to `wanted` contiguous pages, at least `least`, low in the file. Errors: no_space when the file has no such run: grow(), or ask for less.
   Result<PageRun> allocate(std::uint32_t wanted, std::uint32_t least);
   // Gives back the unused end of a run allocated for this commit.
   void give_back(PageRun tail);
@@ -89,6 +90,15 @@ class SpaceMap {
   void extend_groups(std::uint64_t file_pages);
   void remember_slots();
   void release_runs(const std::vector<PageRun>& runs);
+  // Where the next search for runs of a size begins.
+  struct Search {
+    std::uint32_t group = 0;
+    std::uint32_t page = 0;
+  };
+  static constexpr std::size_t kSizeClasses = 16;
+  static_assert(format::kGroupPages < 1u << kSizeClasses);
+  bool search(Search& at, std::uint32_t wanted, std::uint32_t least, PageRun& found);
+  void restart_searches() noexcept { std::fill(std::begin(searches_), std::end(searches_), Search{}); }
   AllocationGroup::Run local(PageRun run) const noexcept;
   std::uint32_t usable(std::uint32_t group) const noexcept;
   AllocationGroup& group_at(PageId page) noexcept { return groups_[format::group_of(page)]; }
@@ -111,8 +121,7 @@ class SpaceMap {
   Generations generations_;
   Generation slot_generation_[format::kSuperblockSlots] = {};
   unsigned newest_slot_ = 0;
-  std::uint32_t search_group_ = 0;   // where the next search begins, reset by every commit
-  std::uint32_t search_page_ = 0;
+  Search searches_[kSizeClasses] = {};  // per power of two of run length; restarted by every commit
   std::uint64_t ceiling_ = kFilePagesMax;
   std::vector<PageRun> allocated_;   // by the commit being built
   std::vector<PageRun> freed_;
