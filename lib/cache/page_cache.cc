@@ -189,6 +189,7 @@ void PageCache::loaded(Load& load) noexcept {
   }
   if (!status || (load.discard && meta.pins == 0)) free_frame(frame);
   if (frame_waiters_ != nullptr) pump();
+  if (loading_ == 0) drained_.wake_all();
 }
 
 bool PageCache::prefetch(const format::ChildPointer& pointer, unsigned level) noexcept {
@@ -206,7 +207,7 @@ bool PageCache::join(FetchAwaiter& awaiter) noexcept {
   if (frame == kNoFrame) {
     frame = take_frame();
     if (frame == kNoFrame) {
-      if (loading_ == 0) {
+      if (!frames_coming()) {
         awaiter.error_ = Error(Errc::busy, rt::str("all ", count_, " pages of the cache are pinned"),
                                "drop values, scans or snapshots, or raise memory_bytes");
         return false;
@@ -235,7 +236,7 @@ void PageCache::pump() noexcept {
       const FrameIndex frame = take_frame();
       if (frame != kNoFrame) {
         free_frames_.push_back(frame);
-      } else if (loading_ != 0) {
+      } else if (frames_coming()) {
         return;
       }
     }
@@ -248,6 +249,14 @@ void PageCache::pump() noexcept {
       first.deliver(first.error_);
     }
   }
+}
+
+// A fetch has been resumed and is about to look at its page, which most give back at once: only if it did not, and no
+// other frame is coming, are those who still wait told that everything is pinned.
+void PageCache::taken_over() noexcept {
+  if (--handed_out_ != 0 || frame_waiters_ == nullptr || loading_ != 0 || retry_.armed()) return;
+  Core& core = device_.core();
+  retry_.arm(core, core.now_ns(), [](void* cache) noexcept { static_cast<PageCache*>(cache)->pump(); }, this);
 }
 
 // ---- the flusher --------------------------------------------------------------------------------------------------
@@ -283,6 +292,7 @@ void PageCache::insert(PageId page, const char* bytes) noexcept {
 
 PageCache::FetchAwaiter::~FetchAwaiter() {
   if (list_ != nullptr) unlink();
+  if (handed_out_) cache_.taken_over();
   if (frame_ != kNoFrame) cache_.unpin(frame_);  // delivered, but the caller was destroyed first
 }
 
@@ -302,13 +312,18 @@ bool PageCache::FetchAwaiter::await_suspend(std::coroutine_handle<> caller) noex
 
 Result<PageRef> PageCache::FetchAwaiter::await_resume() noexcept {
   caller_.resumed();
+  if (std::exchange(handed_out_, false)) cache_.taken_over();
   if (frame_ == kNoFrame) return error_.error();
   return PageRef(cache_, std::exchange(frame_, kNoFrame));
 }
 
 void PageCache::FetchAwaiter::deliver(Status status) noexcept {
   error_ = std::move(status);
-  if (frame_ != kNoFrame) cache_.count_prefetch_hit(frame_);  // it was on its way when it was asked for
+  if (frame_ != kNoFrame) {
+    cache_.count_prefetch_hit(frame_);  // it was on its way when it was asked for
+    handed_out_ = true;
+    ++cache_.handed_out_;
+  }
   caller_.schedule();
 }
 

@@ -31,6 +31,7 @@
 #include <cambium/rt/block_device.h>
 #include <cambium/rt/result.h>
 #include <cambium/rt/task.h>
+#include <cambium/rt/wait_queue.h>
 
 #include "base/assert.h"
 #include "base/huge_array.h"
@@ -121,10 +122,11 @@ class PageCache {
     return hint;
   }
   // Is the hint right? The page's own header tells, in a line that is needed next anyway: it is cleared before other
-  // bytes are read into the frame, and a page is never read into the frame it last was in (settle_in()), so a stale
-  // hint cannot match a page that is still arriving.
+  // bytes are read into the frame. While reads are in flight the frame has to be ready as well: a page that comes back
+  // to a frame it was in before shows its header before the rest of it has arrived, and before it was verified.
   bool right(Hint hint) const noexcept {
-    return hint.frame != kNoFrame && format::header_of(bytes(hint.frame)).page_id == hint.page;
+    return hint.frame != kNoFrame && format::header_of(bytes(hint.frame)).page_id == hint.page &&
+           (loading_ == 0 || meta_[hint.frame].state == State::ready);
   }
   // The frame of a child through the hash table; teaches the branch where it is.
   FrameIndex find_child(FrameIndex parent, std::size_t index, PageId page) noexcept;
@@ -155,6 +157,10 @@ class PageCache {
   class FetchAwaiter;
   // Yields Result<PageRef>: ready at once when cached. `level` is what the page's header must say.
   inline FetchAwaiter fetch(const format::ChildPointer& pointer, unsigned level) noexcept;
+  // Nothing is being read any more, read-ahead included: the device may be closed.
+  Task<void> drained() {
+    while (loading_ != 0) co_await drained_.wait();
+  }
   // Starts a read that nobody waits for. False when the page is there, on its way, or no frame is free for it.
   bool prefetch(const format::ChildPointer& pointer, unsigned level) noexcept;
 
@@ -232,6 +238,9 @@ class PageCache {
   void loaded(Load& load) noexcept;
   Status verify(const Load& load) const;
   bool join(FetchAwaiter& awaiter) noexcept;  // false: the awaiter has its error
+  // Frames that are about to come free: waiting for one is no deadlock.
+  bool frames_coming() const noexcept { return loading_ != 0 || handed_out_ != 0; }
+  void taken_over() noexcept;
   void pump() noexcept;
 
   BlockDevice& device_;
@@ -250,6 +259,9 @@ class PageCache {
   std::uint64_t branch_visits_ = 0;
   std::size_t pinned_ = 0;
   std::size_t loading_ = 0;
+  std::size_t handed_out_ = 0;                  // pages delivered to fetches that have not been resumed yet
+  rt::Timer retry_;                             // looks after waiters when the last of those has been
+  rt::WaitQueue drained_;
   FetchAwaiter* frame_waiters_ = nullptr;       // in order of coming
   FetchAwaiter* frame_waiters_tail_ = nullptr;
   CacheStats stats_;
@@ -276,6 +288,7 @@ class PageCache::FetchAwaiter {
   format::ChildPointer pointer_;
   unsigned level_;
   FrameIndex frame_ = kNoFrame;
+  bool handed_out_ = false;
   Status error_;
   rt::Resumption caller_;
   FetchAwaiter** list_ = nullptr;  // head of the list it is linked into

@@ -22,6 +22,7 @@
 #include "base/endian.h"
 #include "format/node_page.h"
 #include "node/head_search.h"
+#include "node/short_compare.h"
 
 namespace cambium::node {
 
@@ -191,10 +192,17 @@ class NodeView {
   // Where `key` lies against the common prefix: below it, within it (0), or above.
   int compare_prefix(Bytes key) const noexcept {
     const std::size_t prefix = header().prefix_bytes;
-    if (prefix == 0) return 0;
-    const int order = std::memcmp(key.data(), page_ + sizeof(format::NodeHeader), key.size() < prefix ? key.size() : prefix);
+    const char* stored = page_ + sizeof(format::NodeHeader);
+    if (prefix <= 8 && key.size() >= 8) [[likely]] {  // in one comparison, whatever the length of the prefix
+      const std::uint64_t mask = prefix_mask(prefix);
+      return order_of(rt::load_be64(key.data()) & mask, rt::load_be64(stored) & mask);
+    }
+    const int order = short_compare(key.data(), stored, key.size() < prefix ? key.size() : prefix);
     if (order != 0) return order;
     return key.size() < prefix ? -1 : 0;
+  }
+  static std::uint64_t prefix_mask(std::size_t bytes) noexcept {
+    return bytes == 0 ? 0 : ~std::uint64_t{0} << (64 - 8 * bytes);
   }
   // Order of a stored suffix (head equal to the probe's) against the probe's.
   static int compare_tails(const char* tail, std::size_t suffix_bytes, const char* probe, std::size_t probe_bytes) noexcept {
@@ -202,7 +210,7 @@ class NodeView {
     const std::size_t b = tail_bytes(probe_bytes);
     const std::size_t common = a < b ? a : b;
     if (common != 0) {
-      const int order = std::memcmp(tail, probe + format::kHeadBytes, common);
+      const int order = short_compare(tail, probe + format::kHeadBytes, common);
       if (order != 0) return order;
     }
     return suffix_bytes < probe_bytes ? -1 : (suffix_bytes > probe_bytes ? 1 : 0);

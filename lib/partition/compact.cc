@@ -19,10 +19,11 @@ Task<Status> PartitionState::compact(double slack) {
   co_return status;
 }
 
-// Is more than the slack of the file free, or would be once the fallback superblock has moved on?
+// Is more than the slack of the file free, or would be once the fallback superblock has moved on? What snapshots hold
+// does not count: moving things about would not bring it back.
 bool Compactor::excess() const noexcept {
   const SpaceMap& space = *partition_.space;
-  const std::uint64_t spare = space.file_pages() - space.used_pages();
+  const std::uint64_t spare = space.free_pages() + space.held_by_fallback();
   return static_cast<double>(spare) > slack_ * static_cast<double>(space.file_pages()) + kSlackPages;
 }
 

@@ -185,7 +185,8 @@ Op<void> PartitionState::multi_get_waiting(TableState& table, std::span<const By
   for (const Bytes key : keys) gets.push_back(get(table, key, read));
   Status first_error;
   for (std::size_t i = 0; i < gets.size(); ++i) {
-    Result<Value> value = co_await gets[i];
+    Op<Value>& one = gets[i];  // g++ 12 copies the operand of co_await gets[i]
+    Result<Value> value = co_await one;
     if (value) {
       values[i] = std::move(*value);
     } else if (first_error) {

@@ -162,7 +162,13 @@ Result<PageRun> SpaceMap::allocate(std::uint32_t wanted, std::uint32_t least) {
   // A whole run where there is one; else half of it, a quarter, ... down to the least that will do.
   for (std::uint32_t size = wanted;; size = std::max(size / 2, least)) {
     PageRun run;
-    if (search(searches_[std::bit_width(size) - 1], wanted, size, run)) {
+    bool found = search(searches_[std::bit_width(size) - 1], wanted, size, run);
+    if (!found && size == least) {
+      // A longer request of the same class, or a tail given back, may have left shorter runs behind its position.
+      Search from_start;
+      found = search(from_start, wanted, least, run);
+    }
+    if (found) {
       used_pages_ += run.pages;
       free_pages_ -= run.pages;
       allocated_.push_back(run);

@@ -54,7 +54,10 @@ class SpaceMap {
   // Makes the file at least `pages` longer, allocated and synced. Errors: no_space, io.
   Task<Status> grow(std::uint64_t pages);
   // No page at or beyond this is allocated (compaction); kFilePagesMax lifts the limit.
-  void set_ceiling(std::uint64_t page) noexcept { ceiling_ = page; }
+  void set_ceiling(std::uint64_t page) noexcept {
+    ceiling_ = page;
+    restart_searches();
+  }
   // Drops free pages off the end of the file, down to `pages_min`, from memory only: returns the new file_pages().
   // The caller commits twice, so that both superblocks agree, then cuts the file.
   std::uint64_t shrink_free_tail(std::uint64_t pages_min);

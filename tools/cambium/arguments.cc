@@ -49,7 +49,8 @@ void add_common(CLI::App& app, const Options& options) {
   app.add_flag("--json", to.json, "one JSON object, or JSON lines for streams; errors too")->group("Common");
   app.add_flag("-q,--quiet", to.quiet, "no progress, no notes")->group("Common");
   app.add_flag("-v,--verbose", to.verbose, "log more; twice: debug")->group("Common");
-  app.add_flag("--no-color", to.no_color, "plain error messages; so does the environment variable NO_COLOR")->group("Common");
+  app.add_flag("--no-color", to.no_color, "plain error messages; so does the environment variable NO_COLOR")
+      ->group("Common");
   add_size(app, "--memory", to.memory_bytes, "hard budget for cache and buffers, like 64MiB");
   app.get_option("--memory")->group("Common");
 }

@@ -104,9 +104,12 @@ bool is_control(std::string_view character) noexcept {
 
 std::string_view to_string(Encoding encoding) noexcept {
   switch (encoding) {
-    case Encoding::text: return "utf8";
-    case Encoding::hex: return "hex";
-    case Encoding::base64: return "base64";
+    case Encoding::text:
+      return "utf8";
+    case Encoding::hex:
+      return "hex";
+    case Encoding::base64:
+      return "base64";
   }
   return "unknown";
 }
@@ -120,18 +123,24 @@ int hex_digit(char digit) noexcept {
 
 std::string encode(Encoding encoding, std::string_view bytes) {
   switch (encoding) {
-    case Encoding::hex: return rt::hex_bytes(bytes);
-    case Encoding::base64: return to_base64(bytes);
-    case Encoding::text: break;
+    case Encoding::hex:
+      return rt::hex_bytes(bytes);
+    case Encoding::base64:
+      return to_base64(bytes);
+    case Encoding::text:
+      break;
   }
   return std::string(bytes);
 }
 
 Result<std::string> decode(Encoding encoding, std::string_view text) {
   switch (encoding) {
-    case Encoding::hex: return from_hex(text);
-    case Encoding::base64: return from_base64(text);
-    case Encoding::text: break;
+    case Encoding::hex:
+      return from_hex(text);
+    case Encoding::base64:
+      return from_base64(text);
+    case Encoding::text:
+      break;
   }
   return std::string(text);
 }

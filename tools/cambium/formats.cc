@@ -167,7 +167,8 @@ class MdbReader final : public RecordReader {
         state_ = State::key;
         return true;
       }
-      case State::done: break;
+      case State::done:
+        break;
     }
     if (line.empty()) return false;
     return Error(Errc::unsupported, "the dump holds more than one database", "dump one of them: mdb_dump -s NAME");
@@ -282,22 +283,31 @@ Format format_by_content(std::string_view first_line) noexcept {
 
 std::unique_ptr<RecordReader> make_reader(Format format, Encoding encoding) {
   switch (format) {
-    case Format::tsv: return std::make_unique<TsvReader>(encoding);
-    case Format::jsonl: return std::make_unique<JsonReader>();
+    case Format::tsv:
+      return std::make_unique<TsvReader>(encoding);
+    case Format::jsonl:
+      return std::make_unique<JsonReader>();
     case Format::mdb:
-    case Format::mdb_print: return std::make_unique<MdbReader>();  // its header says which of the two
-    case Format::automatic: break;
+    case Format::mdb_print:
+      return std::make_unique<MdbReader>();  // its header says which of the two
+    case Format::automatic:
+      break;
   }
   CAMBIUM_UNREACHABLE();
 }
 
 std::unique_ptr<RecordWriter> make_writer(Format format, Encoding encoding) {
   switch (format) {
-    case Format::tsv: return std::make_unique<TsvWriter>(encoding);
-    case Format::jsonl: return std::make_unique<JsonWriter>(encoding);
-    case Format::mdb: return std::make_unique<MdbWriter>(false);
-    case Format::mdb_print: return std::make_unique<MdbWriter>(true);
-    case Format::automatic: break;
+    case Format::tsv:
+      return std::make_unique<TsvWriter>(encoding);
+    case Format::jsonl:
+      return std::make_unique<JsonWriter>(encoding);
+    case Format::mdb:
+      return std::make_unique<MdbWriter>(false);
+    case Format::mdb_print:
+      return std::make_unique<MdbWriter>(true);
+    case Format::automatic:
+      break;
   }
   CAMBIUM_UNREACHABLE();
 }

@@ -45,7 +45,8 @@ Data goes to standard output, everything else to standard error. get, scan, dump
 stat and check open the file read-only and never write to it. Exit code 0 of a verb
 that writes means that everything it wrote is durable.
 )"},
-    {"create", "Makes an empty partition.", "  cambium create data.cambium\n", "\nExit code 2 when the file is there already.\n"},
+    {"create", "Makes an empty partition.", "  cambium create data.cambium\n",
+     "\nExit code 2 when the file is there already.\n"},
     {"put", "Writes one key.",
      R"(  cambium put data.cambium hello world
   cambium put data.cambium logo < logo.png        # without a value: standard input
@@ -96,8 +97,8 @@ Fields are escaped as in tsv (a blank in a key is \x20), or encoded by --hex or 
 After a line that cannot be read the open group is dropped; earlier groups stay.
 )"},
     {"stat", "Shows what the file holds.", "  cambium stat data.cambium\n  cambium stat data.cambium --json\n", ""},
-    {"check", "Reads and verifies everything: pages, keys, counts, free space.",
-     "  cambium check data.cambium\n", "\nExit code 3, and the place and reason, when something is damaged.\n"},
+    {"check", "Reads and verifies everything: pages, keys, counts, free space.", "  cambium check data.cambium\n",
+     "\nExit code 3, and the place and reason, when something is damaged.\n"},
     {"compact", "Gives free space inside the file back to the file system.", "  cambium compact data.cambium\n", ""},
     {"stress", "Writes a reproducible stream, for tests that kill or cut it.",
      R"(  cambium stress data.cambium --seed 7 --ops 100000 --ack-fd 3 3> acks
@@ -116,8 +117,8 @@ acknowledged write or a later one of the stream. Exit code 3 when one does not.
      "  cambium doctor /var/lib/app\n", "\nExit code 7 when a line says fail; warnings cost speed, not correctness.\n"},
 }};
 
-constexpr std::array<std::string_view, 14> kVerbs = {"create", "put",   "get",   "del",     "scan",   "load",  "dump",
-                                                     "batch",  "stat",  "check", "compact", "stress", "bench", "doctor"};
+constexpr std::array<std::string_view, 14> kVerbs = {"create", "put",  "get",   "del",     "scan",   "load",  "dump",
+                                                     "batch",  "stat", "check", "compact", "stress", "bench", "doctor"};
 
 const Text& text_of(std::string_view verb) noexcept {
   for (const Text& text : kTexts) {

@@ -21,7 +21,8 @@ constexpr std::int64_t kPauseNs = 2'000'000;
 
 Error input_error(std::string_view what, const std::string& name, int error) {
   const Errc code = error == ENOENT || error == ENOTDIR ? Errc::not_found : Errc::io;
-  return Error(code, rt::str("cannot ", what, " ", name, ": ", std::strerror(error)), "check the path and its permissions");
+  return Error(code, rt::str("cannot ", what, " ", name, ": ", std::strerror(error)),
+               "check the path and its permissions");
 }
 
 bool readable(int fd) noexcept {

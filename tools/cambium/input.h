@@ -46,7 +46,7 @@ class Input {
   const std::string& name() const noexcept { return name_; }
   std::uint64_t size_bytes() const noexcept { return size_bytes_; }  // 0: not known
   std::uint64_t read_bytes() const noexcept { return read_bytes_; }
-  std::uint64_t lines() const noexcept { return lines_; }            // handed out so far
+  std::uint64_t lines() const noexcept { return lines_; }  // handed out so far
 
  private:
   Input(int fd, std::string name, std::uint64_t size_bytes) noexcept;
@@ -58,8 +58,8 @@ class Input {
   std::uint64_t lines_ = 0;
   bool ended_ = false;
   std::string buffer_;
-  std::size_t start_ = 0;    // of the next line
-  std::size_t searched_ = 0; // no newline before here
+  std::size_t start_ = 0;     // of the next line
+  std::size_t searched_ = 0;  // no newline before here
 };
 
 }  // namespace cambium::cli

@@ -4,6 +4,7 @@
 // Verbs that read open the file read-only and never write to it; verbs that write flush when they end, also after an
 // error, so that the exit code 0 means durable.
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <string>
@@ -27,9 +28,15 @@ Options options_for(const Verb& verb, const Arguments& arguments) noexcept {
   options.read_only = verb.access == Access::read;
   options.memory_bytes = arguments.memory_bytes != 0 ? arguments.memory_bytes : verb.memory_bytes;
   switch (verb.access) {
-    case Access::create: options.mode = OpenMode::create; break;
-    case Access::write_or_create: options.mode = OpenMode::open_or_create; break;
-    default: options.mode = OpenMode::open; break;
+    case Access::create:
+      options.mode = OpenMode::create;
+      break;
+    case Access::write_or_create:
+      options.mode = OpenMode::open_or_create;
+      break;
+    default:
+      options.mode = OpenMode::open;
+      break;
   }
   return options;
 }
@@ -46,11 +53,13 @@ Answer run_opened(Session& session, const Verb& verb) {
   co_return answer;
 }
 
+// Warnings of the library ("raise ulimit -l") are for those who operate a service: a single get is none. -v shows them,
+// CAMBIUM_LOG decides where it is set, and doctor tells them all.
 void set_up_log(const Arguments& arguments) noexcept {
-  if (arguments.quiet) {
-    rt::set_log_level(rt::LogLevel::error);
-  } else if (arguments.verbose != 0) {
+  if (arguments.verbose != 0) {
     rt::set_log_level(arguments.verbose == 1 ? rt::LogLevel::info : rt::LogLevel::debug);
+  } else if (arguments.quiet || std::getenv("CAMBIUM_LOG") == nullptr) {
+    rt::set_log_level(rt::LogLevel::error);
   }
 }
 

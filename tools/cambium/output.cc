@@ -20,8 +20,9 @@ bool Output::flush() {
       closed_ = true;
     } else if (errno != EINTR) {
       const int error = errno;
-      status_ = Error(error == ENOSPC ? Errc::no_space : Errc::io, rt::str("cannot write the output: ", std::strerror(error)),
-                      "redirect it to a place with room that can be written");
+      status_ =
+          Error(error == ENOSPC ? Errc::no_space : Errc::io, rt::str("cannot write the output: ", std::strerror(error)),
+                "redirect it to a place with room that can be written");
     }
   }
   buffer_.clear();

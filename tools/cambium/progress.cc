@@ -64,7 +64,8 @@ void Progress::update(std::uint64_t bytes, std::uint64_t records) {
 
 std::string Progress::line(std::uint64_t bytes, std::uint64_t records, double elapsed) const {
   const double rate = static_cast<double>(bytes) / elapsed;
-  std::string text = rt::str(what_, ": ", format_count(static_cast<double>(records)), " records, ", rt::format_bytes(bytes));
+  std::string text =
+      rt::str(what_, ": ", format_count(static_cast<double>(records)), " records, ", rt::format_bytes(bytes));
   if (bytes_total_ != 0) text += rt::str(" of ", rt::format_bytes(bytes_total_));
   text += rt::str(", ", format_count(static_cast<double>(records) / elapsed), " records/s, ",
                   rt::format_bytes(static_cast<std::uint64_t>(rate)), "/s");

@@ -12,7 +12,7 @@ namespace cambium::cli {
 namespace {
 
 constexpr std::uint64_t kRemovalsPercent = 20;
-constexpr std::uint64_t kLargePercent = 2;        // of the puts: values that need overflow extents
+constexpr std::uint64_t kLargePercent = 2;  // of the puts: values that need overflow extents
 constexpr std::uint64_t kSmallBytesMax = 400;
 constexpr std::uint64_t kLargeBytesMax = 20'000;
 constexpr std::uint64_t kMultiplier = 0x9E3779B97F4A7C15;

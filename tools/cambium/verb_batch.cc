@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // batch: a list of operations, one per line; groups of them are one WriteBatch. The language is in help.cc.
-#include <nlohmann/json.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 
@@ -29,12 +29,13 @@ struct Batch {
   Session& session;
   Input& input;
   WriteBatch group = {};
-  std::uint64_t writes = 0;   // committed
+  std::uint64_t writes = 0;  // committed
   std::uint64_t commits = 0;
 };
 
 constexpr std::string_view kBlanks = " \t";
-constexpr std::string_view kHint = "operations: put K V, del K, get K, commit, flush, # comment; see cambium batch --help";
+constexpr std::string_view kHint =
+    "operations: put K V, del K, get K, commit, flush, # comment; see cambium batch --help";
 
 // Cuts the first field off; the one blank behind it goes too.
 std::string_view take_field(std::string_view& rest) noexcept {
@@ -120,11 +121,18 @@ void print_value(Session& session, std::string_view key, const Value& value) {
 
 Task<Status> carry_out(Batch& batch, const Operation& operation) {
   switch (operation.kind) {
-    case Kind::none: break;
-    case Kind::put: batch.group.put(operation.key, operation.value); break;
-    case Kind::del: batch.group.del(operation.key); break;
-    case Kind::commit: co_return co_await commit(batch);
-    case Kind::flush: co_return co_await flush(batch);
+    case Kind::none:
+      break;
+    case Kind::put:
+      batch.group.put(operation.key, operation.value);
+      break;
+    case Kind::del:
+      batch.group.del(operation.key);
+      break;
+    case Kind::commit:
+      co_return co_await commit(batch);
+    case Kind::flush:
+      co_return co_await flush(batch);
     case Kind::get: {
       const Value value = co_await check(batch.session.db->get(operation.key));
       print_value(batch.session, operation.key, value);

@@ -66,10 +66,11 @@ void Phase::print(Session& session, ordered_json& results) const {
   const double megabytes = static_cast<double>(bytes_) / 1048576.0 / seconds;
   if (session.plain()) {
     char text[256];
-    std::snprintf(text, sizeof text,
-                  "%-12s : %11.3f micros/op %ld ops/sec %.3f seconds %llu operations; %6.1f MB/s p50 %.2f us p99 %.2f us\n",
-                  name_, micros, static_cast<long>(operations / seconds), seconds,
-                  static_cast<unsigned long long>(operations_), megabytes, p50_us, p99_us);
+    std::snprintf(
+        text, sizeof text,
+        "%-12s : %11.3f micros/op %ld ops/sec %.3f seconds %llu operations; %6.1f MB/s p50 %.2f us p99 %.2f us\n",
+        name_, micros, static_cast<long>(operations / seconds), seconds, static_cast<unsigned long long>(operations_),
+        megabytes, p50_us, p99_us);
     session.output.write(text);
     session.output.flush();
     return;

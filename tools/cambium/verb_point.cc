@@ -58,8 +58,7 @@ Answer verb_get(Session& session) {
     nlohmann::ordered_json fields = {{"found", static_cast<bool>(value)}};
     if (value) {
       const bool text = arguments.encoding == Encoding::text && is_utf8(arguments.key) && is_utf8(value.view());
-      const Encoding encoding =
-          text || arguments.encoding != Encoding::text ? arguments.encoding : Encoding::base64;
+      const Encoding encoding = text || arguments.encoding != Encoding::text ? arguments.encoding : Encoding::base64;
       fields["k"] = encode(encoding, arguments.key);
       fields["v"] = encode(encoding, value.view());
       if (encoding != Encoding::text) fields["enc"] = to_string(encoding);

@@ -29,7 +29,8 @@ using rt::str;
 
 Status usable(const Arguments& arguments) {
   if (arguments.wal != "none") {
-    return Error(Errc::unsupported, str("--wal ", arguments.wal, " is unsupported: this version has no write-ahead log"),
+    return Error(Errc::unsupported,
+                 str("--wal ", arguments.wal, " is unsupported: this version has no write-ahead log"),
                  "--wal none: durable is what a flush acknowledged");
   }
   if (arguments.ack_fd >= 0 && ::fcntl(arguments.ack_fd, F_GETFD) < 0) {
@@ -89,7 +90,8 @@ Task<Status> read_acks(Session& session, AckedByKey& acked) {
     const bool more = co_await check(input->fill(session.core));
     while (input->unread().find('\n') != std::string_view::npos && input->next_line(line)) {
       if (!take_ack(line, acked)) {
-        co_return Error(Errc::invalid_argument, str("line ", input->lines(), " of ", input->name(), " is ", in_quotes(line)),
+        co_return Error(Errc::invalid_argument,
+                        str("line ", input->lines(), " of ", input->name(), " is ", in_quotes(line)),
                         "lines are `sequence key crc32c`");
       }
     }
@@ -127,7 +129,8 @@ std::string fault_of(const StressStream& stream, std::uint64_t ops, const std::s
   }
   const std::string expected = stream.value_at(*sequence);
   if (expected != value.view()) return str(key, ": the value of write ", *sequence, " is damaged");
-  if (*sequence == acked.sequence && ack_line(*sequence, write, expected) != str(*sequence, " ", key, " ", acked.crc, "\n")) {
+  if (*sequence == acked.sequence &&
+      ack_line(*sequence, write, expected) != str(*sequence, " ", key, " ", acked.crc, "\n")) {
     return str(key, ": acknowledged with another checksum at ", *sequence, "; was it the same seed?");
   }
   return {};
@@ -180,8 +183,8 @@ Answer verb_stress_verify(Session& session) {
     last = std::max(last, ack.sequence);
     const Value value = co_await check(session.db->get(key));
     const auto removed = removals.find(key);
-    const std::string fault = fault_of(stream, arguments.ops, key, ack, value,
-                                       removed == removals.end() ? 0 : removed->second.sequence);
+    const std::string fault =
+        fault_of(stream, arguments.ops, key, ack, value, removed == removals.end() ? 0 : removed->second.sequence);
     if (fault.empty()) continue;
     if (++faults <= kFaultsShown) note(arguments, fault);
   }
@@ -192,7 +195,8 @@ Answer verb_stress_verify(Session& session) {
     co_return Error(Errc::corruption, str(faults, " of ", acked.size(), " acknowledged keys are wrong"),
                     "were --seed, --keys and --ops those of the run?");
   }
-  if (session.plain()) session.output.write(str(acked.size(), " acknowledged keys are right, up to write ", last, "\n"));
+  if (session.plain())
+    session.output.write(str(acked.size(), " acknowledged keys are right, up to write ", last, "\n"));
   co_return Exit::ok;
 }
 

@@ -37,11 +37,10 @@ std::string humane(std::uint64_t value, std::string_view unit) {
   return str(value);
 }
 
-void line(Session& session, std::string_view name, const std::string& value, std::string_view help) {
-  char text[256];
-  std::snprintf(text, sizeof text, "%-24.*s %20s   %.*s\n", static_cast<int>(name.size()), name.data(), value.c_str(),
-                static_cast<int>(help.size()), help.data());
-  session.output.write(text);
+void line(Session& session, std::string_view name, const std::string& value, std::string_view help = {}) {
+  char columns[96];
+  std::snprintf(columns, sizeof columns, "%-24.*s %20s", static_cast<int>(name.size()), name.data(), value.c_str());
+  session.output.write(str(static_cast<const char*>(columns), help.empty() ? "" : "   ", help, "\n"));
 }
 
 ordered_json file_object(const FileFacts& facts) {
@@ -90,10 +89,10 @@ Answer verb_check(Session& session) {
                            {"seconds", seconds}});
     co_return Exit::ok;
   }
-  line(session, "tables", str(found.tables), "");
-  line(session, "entries", str(found.entries), "");
+  line(session, "tables", str(found.tables));
+  line(session, "entries", str(found.entries));
   line(session, "reachable pages", humane(found.reachable_pages, "pages"), "read and verified");
-  line(session, "free pages", humane(found.free_pages, "pages"), "");
+  line(session, "free pages", humane(found.free_pages, "pages"));
   line(session, "held pages", humane(found.held_pages, "pages"), "freed, waiting for the next commits");
   session.output.write(str(session.arguments.file, ": whole, checked in ", format_seconds(seconds), "\n"));
   co_return Exit::ok;
@@ -104,7 +103,8 @@ Answer verb_compact(Session& session) {
   co_await check(session.db->compact());
   const FileFacts after = facts_of(session.arguments.file);
   if (!session.plain()) {
-    print_object(session, {{"file", session.arguments.file}, {"before", file_object(before)}, {"after", file_object(after)}});
+    print_object(session,
+                 {{"file", session.arguments.file}, {"before", file_object(before)}, {"after", file_object(after)}});
     co_return Exit::ok;
   }
   session.output.write(str(session.arguments.file, ": ", rt::format_bytes(before.size_bytes), " -> ",

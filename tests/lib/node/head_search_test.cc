@@ -24,7 +24,8 @@ TEST_CASE("head search: counts equal lower and upper bound for every length, wit
     padded.resize(count + 16, 0);  // whatever follows must not count
     for (unsigned i = 0; i < 40; ++i) {
       std::uint32_t probe = i == 0 ? 0 : (i == 1 ? 0xffffffffu : static_cast<std::uint32_t>(random.next()));
-      if (count != 0 && i % 2 == 0) probe = heads[random.below(count)] + static_cast<std::uint32_t>(random.below(3)) - 1;
+      if (count != 0 && i % 2 == 0)
+        probe = heads[random.below(count)] + static_cast<std::uint32_t>(random.below(3)) - 1;
       const auto below = std::lower_bound(heads.begin(), heads.end(), probe) - heads.begin();
       const auto not_above = std::upper_bound(heads.begin(), heads.end(), probe) - heads.begin();
       REQUIRE(node::count_below(padded.data(), count, probe) == static_cast<std::size_t>(below));

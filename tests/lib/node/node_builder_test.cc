@@ -61,7 +61,7 @@ TEST_CASE("node builder: what goes in comes out, in leaves and branches") {
   const auto seed = static_cast<std::uint64_t>(GENERATE(range(21, 28)));
   CAPTURE(seed);
   rt::Random random(seed);
-  char key[kKeyBytesMax];
+  char key[kKeyBytesMax + node::NodeView::kKeySlack];
   for (unsigned round = 0; round < 300; ++round) {
     const bool leaf = random.chance(0.5);
     const ModelNode model = ModelNode::random(random, leaf);
@@ -95,7 +95,8 @@ TEST_CASE("node builder: the same entries give the same bytes, whatever the page
     const std::unique_ptr<char[]> a = model.build('\x00');
     const std::unique_ptr<char[]> b = model.build('\x5a');
     // The checksum is the sealer's.
-    REQUIRE(std::memcmp(a.get() + sizeof(std::uint32_t), b.get() + sizeof(std::uint32_t), kPageBytes - sizeof(std::uint32_t)) == 0);
+    REQUIRE(std::memcmp(a.get() + sizeof(std::uint32_t), b.get() + sizeof(std::uint32_t),
+                        kPageBytes - sizeof(std::uint32_t)) == 0);
   }
 }
 
@@ -110,7 +111,8 @@ TEST_CASE("node builder: the largest key with the largest inline value fits a le
   leaf.add(entry);
   CHECK(leaf.bytes() <= kPageBytes);
 
-  const std::string keys[3] = {std::string(kKeyBytesMax, 'a'), std::string(kKeyBytesMax, 'b'), std::string(kKeyBytesMax, 'c')};
+  const std::string keys[3] = {std::string(kKeyBytesMax, 'a'), std::string(kKeyBytesMax, 'b'),
+                               std::string(kKeyBytesMax, 'c')};
   NodeSize branch(false);
   for (const std::string& key : keys) {
     NodeEntry child;

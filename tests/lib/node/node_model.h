@@ -64,7 +64,8 @@ struct ModelNode {
         entry.value = model.values[i];
         entry.expiry = random.chance(0.1) ? random.next() | 1 : 0;
       } else {
-        entry.child = {.page = static_cast<std::uint32_t>(random.between(4, 1'000'000)), .checksum = 3, .entries = i + 1};
+        entry.child = {
+            .page = static_cast<std::uint32_t>(random.between(4, 1'000'000)), .checksum = 3, .entries = i + 1};
       }
       if (size.bytes_with(entry) > kPageBytes) break;
       size.add(entry);

@@ -31,6 +31,9 @@ inline Task<Status> resize_device(BlockDevice& device, std::uint64_t bytes) {
   co_return status;
 }
 
+// Longer than any simulated latency.
+inline Task<void> sleep_a_while(Core& core) { co_await core.sleep_ns(2'000 * kSimTickNs); }
+
 class DeviceFixture {
  public:
   explicit DeviceFixture(std::uint64_t pages, const SimOptions& options = {.seed = 1, .eager = true},
@@ -66,8 +69,7 @@ class DeviceFixture {
   }
   // Lets everything that can happen happen.
   void settle() {
-    while (!core_->idle() && core_->poll()) {
-    }
+    while (!core_->idle()) core_->run(sleep_a_while(*core_));
   }
 
  private:

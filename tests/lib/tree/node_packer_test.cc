@@ -3,8 +3,8 @@
 
 #include <catch2/catch.hpp>
 
-#include <set>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,7 +32,8 @@ Stream random_stream(rt::Random& random) {
   const std::size_t count = random.chance(0.2) ? random.between(1, 20) : random.between(20, 1500);
   stream.keys = test::random_keys(random, static_cast<KeyShape>(random.below(test::kKeyShapes)), count);
   const std::size_t longest = random.chance(0.3) ? kInlineValueBytesMax : (random.chance(0.5) ? 150 : 20);
-  for (std::size_t i = 0; i < stream.keys.size(); ++i) stream.values.push_back(std::string(random.below(longest + 1), 'v'));
+  for (std::size_t i = 0; i < stream.keys.size(); ++i)
+    stream.values.push_back(std::string(random.below(longest + 1), 'v'));
   return stream;
 }
 
@@ -103,7 +104,8 @@ TEST_CASE("node packer: evening out the last two groups never makes one that doe
       path += std::string(step, 'm');
       const std::size_t count = random.between(1, 40);
       for (std::size_t i = 0; i < count; ++i) {
-        keys.insert(path + (random.chance(0.5) ? "z" : "a") + test::random_text(random, 5 + random.below(20), "abcdef"));
+        keys.insert(path + (random.chance(0.5) ? "z" : "a") +
+                    test::random_text(random, 5 + random.below(20), "abcdef"));
       }
     }
     stream.keys.assign(keys.begin(), keys.end());

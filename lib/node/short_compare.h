@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// memcmp order for the few bytes that a search compares once heads and prefixes have done their part.
+//
+// Up to sixteen bytes are compared as two big-endian words, without a call; more goes to memcmp. Never reads past
+// either end.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "base/endian.h"
+
+namespace cambium::node {
+
+inline int order_of(std::uint64_t a, std::uint64_t b) noexcept { return a < b ? -1 : (a > b ? 1 : 0); }
+
+inline int short_compare(const char* a, const char* b, std::size_t bytes) noexcept {
+  if (bytes > 16) [[unlikely]] return std::memcmp(a, b, bytes);
+  if (bytes >= 8) {  // the second word overlaps the first: what they share is equal by then
+    const int first = order_of(rt::load_be64(a), rt::load_be64(b));
+    return first != 0 ? first : order_of(rt::load_be64(a + bytes - 8), rt::load_be64(b + bytes - 8));
+  }
+  if (bytes >= 4) {
+    const int first = order_of(rt::load_be32(a), rt::load_be32(b));
+    return first != 0 ? first : order_of(rt::load_be32(a + bytes - 4), rt::load_be32(b + bytes - 4));
+  }
+  for (std::size_t i = 0; i < bytes; ++i) {
+    if (a[i] != b[i]) return static_cast<unsigned char>(a[i]) < static_cast<unsigned char>(b[i]) ? -1 : 1;
+  }
+  return 0;
+}
+
+}  // namespace cambium::node

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The bytes on disk of format version 1, against stored ones. See README.md before changing any.
+#include <catch2/catch.hpp>
+
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/text.h"
+#include "format/node_page.h"
+#include "format/overflow_reference.h"
+#include "format/space_page.h"
+#include "format/superblock.h"
+#include "format/table_row.h"
+#include "node/node_builder.h"
+#include "node/node_view.h"
+#include "space/allocation_group.h"
+
+namespace cambium {
+namespace {
+
+constexpr std::size_t kLineBytes = 32;
+
+std::string to_hex(std::string_view page) {
+  std::string text;
+  for (std::size_t at = 0; at < page.size(); at += kLineBytes) {
+    const std::string_view line = page.substr(at, kLineBytes);
+    if (line.find_first_not_of('\0') == std::string_view::npos) continue;
+    const std::string offset = rt::hex_bytes({std::string{static_cast<char>(at >> 8), static_cast<char>(at & 0xff)}});
+    text += offset + "  " + rt::hex_bytes(line) + "\n";
+  }
+  return text;
+}
+
+void compare(const std::string& name, std::string_view page) {
+  const std::string path = std::string(CAMBIUM_GOLDEN_DIRECTORY) + "/" + name + ".hex";
+  const std::string text = to_hex(page);
+  if (std::getenv("CAMBIUM_GOLDEN_WRITE") != nullptr) {
+    std::ofstream(path) << text;
+    WARN("wrote " << path);
+    return;
+  }
+  std::ifstream file(path);
+  REQUIRE(file.good());
+  const std::string stored((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  CHECK(stored == text);  // else the format has changed: see README.md
+}
+
+constexpr std::uint64_t kFileId = 0x0123456789abcdef;
+
+std::string seal(std::string page) {
+  format::seal_page(page.data());
+  return page;
+}
+
+std::string build(unsigned level, const std::vector<node::NodeEntry>& entries) {
+  std::string page(kPageBytes, '\x77');
+  node::build_node(page.data(), {PageId{0x1234}, Generation{0x99}, kFileId, level}, entries);
+  return seal(page);
+}
+
+TEST_CASE("golden: a leaf with every kind of entry, short and long keys, with and without expiry") {
+  struct Extents {
+    format::OverflowReference record{9000, 0xfeedbeef, 0x98};
+    format::OverflowExtent extents[2] = {{0x500, 2}, {0x700, 1}};
+  } reference;
+  static_assert(sizeof(Extents) == 32);
+  std::vector<node::NodeEntry> entries(6);
+  entries[0].key = "apple";
+  entries[0].value = "red";
+  entries[1].key = "applet";
+  entries[1].kind = format::EntryKind::value;
+  entries[2].key = "apples are sour";
+  entries[2].value = "a value of some length";
+  entries[2].expiry = 0x1122334455667788;
+  entries[3].key = Bytes("appl\xff", 5);
+  entries[3].value = Bytes(reinterpret_cast<const char*>(&reference), sizeof reference);
+  entries[3].kind = format::EntryKind::overflow;
+  entries[4].key = Bytes("appl\xff\x00", 6);
+  entries[4].kind = format::EntryKind::tombstone;
+  entries[5].key = Bytes(
+      "appl\xff\xff"
+      "beyond the head",
+      21);
+  entries[5].kind = format::EntryKind::merge;
+  entries[5].value = "+1";
+  std::swap(entries[1], entries[2]);  // "apples are sour" < "applet"
+  const std::string page = build(0, entries);
+  REQUIRE(node::validate_node(page.data()) == nullptr);
+  compare("leaf", page);
+}
+
+TEST_CASE("golden: a leaf with one entry") {
+  std::vector<node::NodeEntry> entries(1);
+  entries[0].key = "only";
+  entries[0].value = "one";
+  compare("leaf_one", build(0, entries));
+}
+
+TEST_CASE("golden: a branch with separators in the heads and beyond them") {
+  std::vector<node::NodeEntry> entries(4);
+  entries[1].key = "user1";
+  entries[2].key = "user1000";
+  entries[3].key = "user2000 and more";
+  for (std::uint32_t i = 0; i < 4; ++i) entries[i].child = {0x2000 + i, 0xc0ffee00 + i, 100 + i};
+  const std::string page = build(2, entries);
+  REQUIRE(node::validate_node(page.data()) == nullptr);
+  compare("branch", page);
+}
+
+TEST_CASE("golden: a superblock") {
+  std::string page(kPageBytes, '\0');
+  auto& superblock = *reinterpret_cast<format::Superblock*>(page.data());
+  superblock.page = {.checksum = 0,
+                     .type = format::PageType::superblock,
+                     .level = 0,
+                     .count = 0,
+                     .page_id = 2,
+                     .generation = 0x99,
+                     .file_id = kFileId};
+  superblock.magic = format::kMagic;
+  superblock.version = format::kFormatVersion;
+  superblock.page_bytes = kPageBytes;
+  superblock.features_optional = 0x8000000000000001;
+  superblock.file_pages = 70'000;
+  superblock.sequence = 0x1111;
+  superblock.catalog = {0x3333, 0x44444444, 5};
+  superblock.catalog_height = 2;
+  superblock.next_table_id = 7;
+  superblock.wal_log_id = 0x8888;
+  superblock.wal_position = 0x9999;
+  superblock.wal_first_page = 0xaaaa;
+  superblock.wal_segment_pages = 0xbbbb;
+  superblock.table_count = 2;
+  superblock.tables[0] = {0xcccccccc, 1};
+  superblock.tables[1] = {0xdddddddd, 0};
+  compare("superblock", seal(page));
+  CHECK(page.substr(32, 8) == std::string("CAMBIUM\x01"));
+}
+
+TEST_CASE("golden: a group bitmap") {
+  AllocationGroup group(format::kGroupPages, 4);
+  group.use({100, 5});
+  group.use({63 + 64, 2});
+  group.use({format::kGroupPages - 1, 1});
+  group.use({1000, 1});
+  group.hold({1000, 1});  // free on disk
+  std::string page(kPageBytes, '\0');
+  auto& bitmap = *reinterpret_cast<format::GroupBitmapPage*>(page.data());
+  bitmap.page = {.checksum = 0,
+                 .type = format::PageType::group_bitmap,
+                 .level = 0,
+                 .count = 0,
+                 .page_id = 5,
+                 .generation = 0x99,
+                 .file_id = kFileId};
+  bitmap.group = 3;
+  group.write_to(bitmap);
+  compare("group_bitmap", seal(page));
+}
+
+TEST_CASE("golden: a group table") {
+  std::string page(kPageBytes, '\0');
+  auto& table = *reinterpret_cast<format::GroupTablePage*>(page.data());
+  table.page = {.checksum = 0,
+                .type = format::PageType::group_table,
+                .level = 0,
+                .count = 2,
+                .page_id = 6,
+                .generation = 0x99,
+                .file_id = kFileId};
+  table.region = 1;
+  table.groups[0] = {0x12121212, 32'000, 1};
+  table.groups[1] = {0x34343434, 5, 0};
+  compare("group_table", seal(page));
+}
+
+TEST_CASE("golden: a table's row in the catalog") {
+  format::TableRow row{};
+  row.kind = format::TableKind::levels;
+  row.height = 3;
+  row.name_bytes = 6;
+  row.root = {0x3333, 0x44444444, 5'000'000'000};
+  row.node_pages = 0x1234;
+  row.overflow_pages = 0x5678;
+  const std::string bytes = std::string(reinterpret_cast<const char*>(&row), sizeof row) + "events";
+  compare("table_row", bytes);
+}
+
+}  // namespace
+}  // namespace cambium

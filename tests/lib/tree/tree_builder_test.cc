@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "tree/tree_builder.h"
+
+#include <catch2/catch.hpp>
+
+#include "lib/tree/tree_fixture.h"
+
+namespace cambium {
+namespace {
+
+using test::KeyShape;
+using test::Model;
+using test::TreeFixture;
+
+Task<Result<TableRoot>> build(TreeBuilder& builder, const Model& model, PageWriter& writer) {
+  for (const auto& [key, value] : model) {
+    if (builder.needs_value_write(value)) {
+      co_await check(builder.add_long(key, value));
+    } else {
+      const bool added = builder.add(key, value);
+      if (!added) co_return Error(Errc::invalid_argument, "refused");
+    }
+    const bool ready = builder.ready();
+    if (ready) {
+      co_await check(builder.pump());
+    }
+  }
+  TableRoot root = co_await check(builder.finish());
+  co_await check(writer.finish());
+  co_return root;
+}
+
+TEST_CASE("tree builder: a sorted load gives the tree of the map, every node full") {
+  const auto seed = static_cast<std::uint64_t>(GENERATE(range(1, 15)));
+  CAPTURE(seed);
+  rt::Random random(seed);
+  TreeFixture tree(random.chance(0.5) ? 16 : 512);
+  const auto shape = static_cast<KeyShape>(seed % test::kKeyShapes);
+  const std::size_t count = seed == 1 ? 1 : (seed == 2 ? 0 : random.between(1, 6000));
+  for (std::size_t i = 0; i < count; ++i) {
+    tree.model[test::random_key(random, shape)] =
+        std::string(random.chance(0.02) ? random.below(20'000) : random.below(90), static_cast<char>('a' + i % 26));
+  }
+  PageWriter writer = tree.make_writer();
+  TreeBuilder builder(writer);
+  tree.root = tree.base.run(build(builder, tree.model, writer)).value();
+  tree.commit();
+  tree.require_sound();
+  tree.require_contents(tree.root, tree.model);
+  tree.require_finds(tree.root, tree.model, random, 50);
+}
+
+TEST_CASE("tree builder: 100,000 entries make three full levels") {
+  TreeFixture tree(64);
+  for (unsigned i = 0; i < 100'000; ++i) tree.model["key" + std::to_string(1'000'000 + i)] = std::string(20, 'v');
+  PageWriter writer = tree.make_writer();
+  TreeBuilder builder(writer);
+  tree.root = tree.base.run(build(builder, tree.model, writer)).value();
+  tree.commit();
+  tree.require_sound();
+  tree.require_contents(tree.root, tree.model);
+  CHECK(tree.root.height == 3);
+  // Suffixes of at most five bytes after the prefix: one in the heap, head, slot, record header, value.
+  CHECK(tree.root.node_pages <= 100'000 * (4 + 1 + 2 + 4 + 20) / kPageBytes + 20);
+}
+
+TEST_CASE("tree builder: a key that is not above the one before is refused, and the load goes on") {
+  TreeFixture tree(16);
+  PageWriter writer = tree.make_writer();
+  TreeBuilder builder(writer);
+  CHECK(builder.add("b", "1"));
+  CHECK(!builder.add("b", "2"));
+  CHECK(!builder.add("a", "3"));
+  const std::string large(5000, 'v');
+  const Status refused = tree.base.run(builder.add_long("a", large));
+  CHECK(refused.code() == Errc::invalid_argument);
+  CHECK(builder.add("c", "4"));
+  tree.model = {{"b", "1"}, {"c", "4"}};
+  tree.root = tree.base.run(build(builder, {}, writer)).value();
+  tree.commit();
+  tree.require_sound();  // nor did the refused value leave pages behind
+  tree.require_contents(tree.root, tree.model);
+}
+
+}  // namespace
+}  // namespace cambium

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Errors of the device, planned at every request in turn: what was acknowledged stays, reads go on, a failed sync is
+// final, a full device is not.
+#include <catch2/catch.hpp>
+
+#include <cerrno>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <cambium/partition.h>
+#include <cambium/rt/sim.h>
+
+#include "base/text.h"
+#include "support/version_log.h"
+
+namespace cambium::test {
+namespace {
+
+constexpr Bytes kFile = "errors.cambium";
+constexpr Options kSmall{.path = kFile, .memory_bytes = 1 * MiB, .write_buffer_bytes = 64 * KiB, .cache_bytes = 128 * KiB};
+
+std::string key_of(int i) { return rt::str("key ", 1000 + i); }
+std::string value_of(int i, int round) {
+  return rt::str("value ", i, " of round ", round, std::string(i % 15 == 0 ? 3000 : 200, 'v'));
+}
+
+struct Outcome {
+  std::map<std::string, std::string> expected;  // by the writes that were accepted
+  Errc first_error = Errc::ok;
+  Errc write_after_error = Errc::ok;
+  int reads_right = 0;
+  int reads_failed = 0;
+  int reads_wrong = 0;
+};
+
+void note(Outcome& outcome, const Status& status) {
+  if (!status && outcome.first_error == Errc::ok) outcome.first_error = status.code();
+}
+
+Task<void> write_rounds(Core&, TracedPartition& db, Outcome& outcome) {
+  for (int round = 1; round <= 5; ++round) {
+    for (int i = 0; i < 30; ++i) {
+      const std::string key = key_of((i * 7 + round * 11) % 120);
+      const std::string value = value_of(i, round);
+      const Status put = co_await db.put(key, value);
+      note(outcome, put);
+      if (put) outcome.expected[key] = value;
+    }
+    const Status flushed = co_await db.flush();
+    note(outcome, flushed);
+  }
+}
+
+Task<void> read_everything(Partition& db, Outcome& outcome) {
+  for (const auto& [key, value] : outcome.expected) {
+    const Result<Value> found = co_await db.get(key);
+    if (!found) {
+      ++(found.code() == Errc::io ? outcome.reads_failed : outcome.reads_wrong);
+    } else {
+      ++(found.value() && found.value().view() == value ? outcome.reads_right : outcome.reads_wrong);
+    }
+  }
+}
+
+Task<Status> prepare(Core& core, VersionLog& log, Outcome& outcome) {
+  TracedPartition db(log);
+  co_await check(db.open(core, kSmall));
+  for (int i = 0; i < 120; ++i) {
+    const std::string value = value_of(i, 0);
+    co_await check(db.put(key_of(i), value));
+    outcome.expected[key_of(i)] = value;
+  }
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+Task<Status> run_with_fault(Core& core, SimDisk& disk, const SimFault& fault, VersionLog& log, Outcome& outcome) {
+  TracedPartition db(log);
+  co_await check(db.open(core, kSmall));
+  disk.plan(fault);
+  co_await write_rounds(core, db, outcome);
+  if (outcome.first_error != Errc::ok) {
+    const Status refused = co_await db.db().put("after the error", "?");
+    outcome.write_after_error = refused.code();
+  }
+  co_await read_everything(db.db(), outcome);
+  const Status closed = co_await db.close();  // tells the error again, but comes to an end
+  note(outcome, closed);
+  co_return Status();
+}
+
+Task<Status> content_now(Core& core, ContentSum& content) {
+  Partition db = co_await check(Partition::open(core, kSmall));
+  co_await check(db.check());
+  content = co_await check(content_of(db));
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+void reopened_holds_a_version(SimDisk disk, const VersionLog& log) {
+  const std::unique_ptr<Core> core = disk.make_core({.seed = 3});
+  ContentSum content;
+  const Status reopened = core->run(content_now(*core, content));
+  while (!core->idle()) core->poll();
+  INFO(reopened.error().message());
+  REQUIRE(reopened);
+  REQUIRE(log.find(content).has_value());
+}
+
+// Plans the fault for the k-th request of its kind, for every k that the workload reaches.
+template <class Verify>
+std::uint64_t for_every_request(rt::IoKind kind, bool sticky, Verify verify) {
+  for (std::uint64_t k = 0;; ++k) {
+    CAPTURE(k, sticky);
+    SimDisk disk;
+    VersionLog log;
+    Outcome outcome;
+    {
+      const std::unique_ptr<Core> core = disk.make_core({.seed = 9});
+      REQUIRE(core->run(prepare(*core, log, outcome)));
+      const SimFault fault{.error = EIO, .kind = kind, .operation = k, .sticky = sticky};
+      const Status done = core->run(run_with_fault(*core, disk, fault, log, outcome));
+      while (!core->idle()) core->poll();
+      INFO(done.error().message());
+      REQUIRE(done);
+      REQUIRE(core->spawned() == 0);
+    }
+    if (disk.faults_struck() == 0) return k;
+    REQUIRE(outcome.reads_wrong == 0);
+    verify(outcome);
+    disk.clear_faults();
+    reopened_holds_a_version(disk.clone(), log);
+    reopened_holds_a_version(disk.crash_image(PowerCutPolicy::none, k), log);
+    reopened_holds_a_version(disk.crash_image(PowerCutPolicy::random_torn, k), log);
+  }
+}
+
+TEST_CASE("errors: a failed sync, whichever, is told, ends all writing, loses nothing acknowledged, and reads go on", "[S02]") {
+  const bool sticky = GENERATE(false, true);
+  const std::uint64_t requests = for_every_request(rt::IoKind::sync, sticky, [](const Outcome& outcome) {
+    REQUIRE(outcome.first_error == Errc::io);
+    REQUIRE(outcome.reads_failed == 0);
+    REQUIRE((outcome.write_after_error == Errc::io || outcome.write_after_error == Errc::ok));
+  });
+  CHECK(requests >= 10);
+}
+
+TEST_CASE("errors: a failed write, whichever, is told, ends all writing, loses nothing acknowledged, and reads go on", "[S02]") {
+  const bool sticky = GENERATE(false, true);
+  const std::uint64_t requests = for_every_request(rt::IoKind::write, sticky, [](const Outcome& outcome) {
+    REQUIRE(outcome.first_error == Errc::io);
+    REQUIRE(outcome.reads_failed == 0);
+  });
+  CHECK(requests >= 15);
+}
+
+TEST_CASE("errors: a failed read, whichever, is told and shows nothing wrong", "[S02]") {
+  const bool sticky = GENERATE(false, true);
+  const std::uint64_t requests = for_every_request(rt::IoKind::read, sticky, [&](const Outcome& outcome) {
+    // A read ahead that fails once is simply read again by whoever needs the page.
+    REQUIRE((!sticky || outcome.first_error == Errc::io || outcome.reads_failed > 0));
+  });
+  CHECK(requests >= 3);
+}
+
+// Once a sync has failed nothing may be acknowledged, even if the next sync would succeed.
+Task<Status> write_after_failed_sync(Core& core, SimDisk& disk, std::string& story) {
+  Partition db = co_await check(Partition::open(core, kSmall));
+  co_await check(db.put("before", "the error"));
+  disk.plan({.error = EIO, .kind = rt::IoKind::sync});
+  const Status failed = co_await db.flush();
+  story += to_string(failed.code());
+  const Status put = co_await db.put("after", "the error");
+  story += rt::str(" ", to_string(put.code()));
+  const Status flushed = co_await db.flush();
+  story += rt::str(" ", to_string(flushed.code()));
+  Value value = co_await check(db.get("before"));
+  story += rt::str(" ", value ? value.view() : "absent");
+  value = Value();
+  const Status closed = co_await db.close();
+  story += rt::str(" ", to_string(closed.code()));
+  co_return Status();
+}
+
+TEST_CASE("errors: after a failed sync every write and flush fails with it, and what is in memory can be read", "[S02]") {
+  SimDisk disk;
+  const std::unique_ptr<Core> core = disk.make_core();
+  std::string story;
+  REQUIRE(core->run(write_after_failed_sync(*core, disk, story)));
+  CHECK(story == "I/O error I/O error I/O error the error I/O error");
+}
+
+// ---- a full device ------------------------------------------------------------------------------------------------
+
+Task<Status> fill_the_device(Core& core, SimDisk& disk, Outcome& outcome) {
+  Partition db = co_await check(Partition::open(core, kSmall));
+  int written = 0;
+  Status flushed;
+  disk.set_capacity_bytes(disk.allocated_bytes() + 600 * KiB);
+  while (flushed && written < 5000) {
+    for (int i = 0; i < 40; ++i, ++written) {
+      const std::string key = rt::str("fill ", 100'000 + written);
+      const Status put = co_await db.put(key, value_of(written, 9));
+      if (!put) break;
+      outcome.expected[key] = value_of(written, 9);
+    }
+    flushed = co_await db.flush({.trim = false});
+  }
+  outcome.first_error = flushed.code();
+  co_await read_everything(db, outcome);        // what could not be flushed is still there
+  disk.set_capacity_bytes(~std::uint64_t{0});
+  co_await core.sleep_ns(1'000'000'000);        // it resumes by itself
+  co_await check(db.put("there is", "space again"));
+  outcome.expected["there is"] = "space again";
+  co_await check(db.flush());
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+Task<Status> read_again(Core& core, Outcome& outcome) {
+  Partition db = co_await check(Partition::open(core, kSmall));
+  co_await check(db.check());
+  co_await read_everything(db, outcome);
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+TEST_CASE("errors: a full device refuses the flush, goes on reading, and resumes when there is space", "[S02]") {
+  SimDisk disk;
+  const std::unique_ptr<Core> core = disk.make_core();
+  Outcome outcome;
+  const Status done = core->run(fill_the_device(*core, disk, outcome));
+  INFO(done.error().message());
+  REQUIRE(done);
+  CHECK(outcome.first_error == Errc::no_space);
+  CHECK(outcome.reads_wrong + outcome.reads_failed == 0);
+  const Status again = core->run(read_again(*core, outcome));
+  INFO(again.error().message());
+  REQUIRE(again);
+  CHECK(outcome.reads_wrong + outcome.reads_failed == 0);
+  CHECK(outcome.reads_right == 2 * static_cast<int>(outcome.expected.size()) - 1);
+}
+
+}  // namespace
+}  // namespace cambium::test

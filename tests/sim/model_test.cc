@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The model test on simulated disks: random latencies, queue depths, short transfers and retries, all from the seed.
+#include <catch2/catch.hpp>
+
+#include <memory>
+
+#include <cambium/rt/sim.h>
+
+#include "support/model_driver.h"
+#include "support/seed.h"
+
+namespace cambium::test {
+namespace {
+
+std::uint64_t run_simulated(const ModelSetup& setup, ModelReport& report) {
+  report = ModelReport();
+  SimDisk disk;
+  const std::unique_ptr<Core> core = disk.make_core(SimOptions::drawn(setup.seed));
+  const Status done = core->run(run_model(*core, setup, report));
+  while (!core->idle()) core->poll();
+  INFO("replay: " << replay_command("test_sim", setup.seed));
+  INFO(done.error().message());
+  REQUIRE(done);
+  CHECK(core->spawned() == 0);
+  return disk.trace_hash();
+}
+
+TEST_CASE("model: random operations on a simulated disk agree with a map", "[S10][S18][S19][S20][S21][F02][F03]") {
+  const std::uint64_t cache_pages = GENERATE(std::uint64_t{16}, std::uint64_t{256}, std::uint64_t{4096});
+  CAPTURE(cache_pages);
+  const std::uint64_t operations = number_from_environment("CAMBIUM_MODEL_OPERATIONS", 200'000);
+  ModelReport report;
+  run_simulated(model_setup(test_seed(cache_pages), cache_pages, operations), report);
+  print_report("sim", cache_pages, report);
+}
+
+TEST_CASE("model: two runs of a simulated workload with one seed are the same I/O for I/O", "[S20]") {
+  const ModelSetup setup = model_setup(test_seed(11), 16, 5'000);
+  ModelReport report;
+  const std::uint64_t trace = run_simulated(setup, report);
+  CHECK(run_simulated(setup, report) == trace);
+  CHECK(run_simulated(model_setup(test_seed(11) + 1, 16, 5'000), report) != trace);
+}
+
+}  // namespace
+}  // namespace cambium::test

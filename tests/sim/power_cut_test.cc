@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The commit protocol's proof: the power is cut at every I/O step of scripted workloads, and every file that a cut may
+// leave behind opens as one version of the workload, at or after the last acknowledged flush.
+//
+// CAMBIUM_CRASH_STATES sets how many crash images are checked over all workloads; CAMBIUM_SEED another schedule.
+#include <catch2/catch.hpp>
+
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "base/text.h"
+#include "support/crash_explorer.h"
+#include "support/seed.h"
+
+namespace cambium::test {
+namespace {
+
+// Small parts, so that a workload of some hundred writes takes some hundred I/Os.
+constexpr Options kSmall{.memory_bytes = 1 * MiB, .write_buffer_bytes = 64 * KiB, .cache_bytes = 128 * KiB};
+
+std::string key_of(std::uint64_t i) { return rt::str("key ", 100'000 + i); }
+
+// Differs by round, so that an old value in place of a new one changes the content.
+std::string value_of(std::uint64_t i, std::uint64_t round, std::size_t bytes) {
+  std::string value = rt::str(i, " in round ", round, " ");
+  rt::Random random(i * 977 + round);
+  const std::size_t text = value.size();
+  value.resize(std::max(bytes, text));
+  random.bytes(value.data() + text, value.size() - text);
+  return value;
+}
+
+Task<Status> put_range(TracedPartition& db, std::uint64_t first, std::uint64_t end, std::uint64_t round, std::size_t bytes) {
+  for (std::uint64_t i = first; i < end; ++i) {
+    co_await check(db.put(key_of(i), value_of(i, round, bytes)));
+  }
+  co_return Status();
+}
+
+// ---- the workloads ------------------------------------------------------------------------------------------------
+
+Task<Status> first_flush(Core&, TracedPartition& db) {
+  co_await check(put_range(db, 0, 40, 0, 100));
+  WriteBatch batch;
+  batch.put("a batch", "is one").put("another key", "of it").del(key_of(3)).put(key_of(4), "");
+  co_await check(db.write(batch));
+  co_await check(db.flush());
+  co_await check(db.put("after the flush", "lost or kept"));
+  co_return Status();
+}
+
+Task<Status> two_hundred_keys(Core&, TracedPartition& db) { co_return co_await put_range(db, 0, 200, 0, 120); }
+
+Task<Status> overwrites(Core&, TracedPartition& db) {
+  rt::Random random(1);
+  for (std::uint64_t round = 1; round <= 24; ++round) {
+    for (int i = 0; i < 15; ++i) {
+      const std::uint64_t key = random.below(200);
+      co_await check(db.put(key_of(key), value_of(key, round, 40 + random.below(200))));
+    }
+    WriteBatch batch;
+    for (std::uint64_t i = 0; i < 5; ++i) batch.put(key_of(i * 40), value_of(i, round, 50));
+    co_await check(db.write(batch));
+    co_await check(db.flush());
+  }
+  co_return Status();
+}
+
+Task<Status> deletes(Core&, TracedPartition& db) {
+  for (std::uint64_t first = 0; first < 200; first += 25) {
+    for (std::uint64_t i = first; i < first + 25; ++i) {
+      co_await check(db.del(key_of(i)));
+    }
+    co_await check(db.flush());
+  }
+  co_await check(db.del("never there"));
+  co_await check(db.flush());
+  co_await check(put_range(db, 50, 60, 1, 300));  // an empty tree grows again
+  co_await check(db.flush());
+  co_return Status();
+}
+
+Task<Status> long_values(Core&, TracedPartition& db) {
+  constexpr std::size_t kSizes[] = {1280, 1281, 4096, 4097, 9000, 20'000, 65'536, 2000};
+  for (std::uint64_t round = 0; round < 5; ++round) {
+    for (std::uint64_t i = 0; i < std::size(kSizes); ++i) {
+      co_await check(db.put(key_of(i), value_of(i, round, kSizes[(i + round) % std::size(kSizes)])));
+    }
+    co_await check(db.flush());
+    co_await check(db.del(key_of(round)));
+    co_await check(db.put(key_of(round + 1), "short again"));
+    co_await check(db.flush());
+  }
+  co_return Status();
+}
+
+// Snapshots taken in the middle of a buffer: its flush commits in two steps, and each is a version of its own.
+Task<Status> snapshots(Core&, TracedPartition& db) {
+  std::vector<Snapshot> held;
+  for (std::uint64_t round = 1; round <= 8; ++round) {
+    co_await check(put_range(db, round * 10, round * 10 + 20, round, 90));
+    held.push_back(db.db().snapshot());
+    for (std::uint64_t i = 0; i < 12; ++i) {
+      co_await check(db.del(key_of(round * 17 + i)));
+    }
+    held.push_back(db.db().snapshot());
+    co_await check(put_range(db, 0, 10, round, 60));
+    co_await check(db.flush());
+    if (held.size() > 5) held.erase(held.begin(), held.begin() + 3);
+  }
+  held.clear();
+  co_await check(db.put("last", "one"));
+  co_await check(db.flush());
+  co_return Status();
+}
+
+Task<Status> four_hundred_keys(Core&, TracedPartition& db) { co_return co_await put_range(db, 0, 400, 0, 1000); }
+
+// Most of the file is freed, the rest moved to its front, its end cut off; twice, with long values too.
+Task<Status> compaction(Core&, TracedPartition& db) {
+  for (std::uint64_t i = 0; i < 400; ++i) {
+    if (i % 10 == 0) continue;
+    co_await check(db.del(key_of(i)));
+  }
+  co_await check(db.flush({.trim = false}));
+  co_await check(db.put(key_of(1), value_of(1, 1, 9000)));
+  co_await check(db.flush({.trim = false}));
+  co_await check(db.db().compact());
+  co_await check(put_range(db, 100, 200, 2, 700));
+  co_await check(db.flush());
+  for (std::uint64_t i = 100; i < 195; ++i) {
+    co_await check(db.del(key_of(i)));
+  }
+  co_await check(db.flush());
+  co_await check(db.db().compact());
+  co_return Status();
+}
+
+// The file gets longer step by step, also by writes that no flush was asked for.
+Task<Status> growth(Core&, TracedPartition& db) {
+  for (std::uint64_t round = 0; round < 5; ++round) {
+    co_await check(put_range(db, round * 120, round * 120 + 120, 0, 900));
+    if (round % 2 == 0) {
+      co_await check(db.flush());
+    }
+  }
+  co_return Status();
+}
+
+// ---- the tests ----------------------------------------------------------------------------------------------------
+
+void explore(const CrashWorkload& workload) {
+  constexpr std::uint64_t kWorkloads = 7;
+  const std::uint64_t seed = test_seed(2024);
+  const std::uint64_t states = number_from_environment("CAMBIUM_CRASH_STATES", 140'000) / kWorkloads;
+  const CrashReport report = explore_crashes(workload, seed, states);
+  std::printf("power cuts: %s: %llu states at %llu of %llu steps (%llu inside recovery, %llu before the file was made), "
+              "%llu versions recovered\n",
+              workload.name, static_cast<unsigned long long>(report.states), static_cast<unsigned long long>(report.cuts),
+              static_cast<unsigned long long>(report.steps), static_cast<unsigned long long>(report.states_in_recovery),
+              static_cast<unsigned long long>(report.unborn), static_cast<unsigned long long>(report.versions_seen));
+  INFO("replay: " << replay_command("test_sim", seed));
+  for (const std::string& violation : report.violations) FAIL_CHECK(violation);
+  CHECK(report.cuts >= 20);
+  CHECK(report.versions_seen > 1);
+}
+
+TEST_CASE("power cut: at every step of creating a partition and its first flush", "[S02]") {
+  explore({"creation and first flush", kSmall, nullptr, &first_flush});
+}
+TEST_CASE("power cut: at every step of many flushes of overwrites", "[S02]") {
+  explore({"overwrites", kSmall, &two_hundred_keys, &overwrites});
+}
+TEST_CASE("power cut: at every step of deleting down to an empty tree", "[S02]") {
+  explore({"deletes", kSmall, &two_hundred_keys, &deletes});
+}
+TEST_CASE("power cut: at every step of writing long values", "[S02][S13]") {
+  explore({"long values", kSmall, nullptr, &long_values});
+}
+TEST_CASE("power cut: at every step of flushes that snapshots divide", "[S02][S10]") {
+  explore({"snapshots", kSmall, &two_hundred_keys, &snapshots});
+}
+TEST_CASE("power cut: at every step of compacting and cutting the file", "[S02]") {
+  explore({"compaction", kSmall, &four_hundred_keys, &compaction});
+}
+TEST_CASE("power cut: at every step of a growing file", "[S02]") {
+  explore({"growth", kSmall, nullptr, &growth});
+}
+
+// What shows that the tests above can fail.
+TEST_CASE("power cut: the explorer finds out a disk that lies about syncs, and one that loses a superblock", "[S02]") {
+  const CrashWorkload lying{"a lying disk", kSmall, &two_hundred_keys, &overwrites, [](SimDisk& disk) {
+    disk.plan({.action = FaultAction::drop, .kind = rt::IoKind::sync, .sticky = true});
+  }};
+  CHECK(!explore_crashes(lying, 7, 2000).violations.empty());
+  const CrashWorkload losing{"a lost superblock", kSmall, &two_hundred_keys, &overwrites, [](SimDisk& disk) {
+    disk.plan({.action = FaultAction::drop, .kind = rt::IoKind::write, .operation = 3, .region_bytes = 4 * kPageBytes});
+  }};
+  CHECK(!explore_crashes(losing, 7, 2000).violations.empty());
+}
+
+}  // namespace
+}  // namespace cambium::test

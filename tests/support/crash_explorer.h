@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// CrashExplorer: cuts the power at every I/O step of a scripted workload, in many ways, and recovers every result.
+//
+// The workload runs once on a simulated disk to count its steps, then again, identically (asserted by the trace),
+// with a hook at each step that makes crash images: the pending sectors dropped, kept, torn, garbled, by every policy,
+// exhaustively while they are few. Over each image a core of its own opens the file, and
+//   1. open() succeeds, once the workload's open() has returned;
+//   2. Partition::check() finds nothing;
+//   3. the content is that of one version between the last acknowledged flush and the last write asked for.
+// Some images go on: a marker is written and flushed, the file is opened again. Of some of those the recovery itself
+// is cut at every step, and what remains has to hold the same version, with the marker or without.
+//
+// Units      states: crash images opened and compared.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <cambium/options.h>
+#include <cambium/rt/core.h>
+#include <cambium/rt/sim.h>
+#include <cambium/rt/task.h>
+
+#include "support/version_log.h"
+
+namespace cambium::test {
+
+inline constexpr Bytes kCrashFile = "crash.cambium";
+
+struct CrashWorkload {
+  const char* name;
+  Options options;                                              // `path` and `mode` are filled in
+  Task<Status> (*prepare)(Core& core, TracedPartition& db);     // opened and closed around it; no cuts; may be null
+  Task<Status> (*run)(Core& core, TracedPartition& db);         // opened and closed around it; cut at every step
+  void (*sabotage)(SimDisk& disk) = nullptr;                    // plans faults that the explorer has to notice
+};
+
+struct CrashReport {
+  std::uint64_t steps = 0;             // completed I/Os of the workload
+  std::uint64_t cuts = 0;              // of these, steps that changed what a cut may leave behind
+  std::uint64_t states = 0;
+  std::uint64_t states_in_recovery = 0;
+  std::uint64_t unborn = 0;            // cuts before the file was made, which refused to open
+  std::uint64_t versions_seen = 0;     // different versions recovered
+  std::vector<std::string> violations; // the first few
+};
+
+// `states`: about how many images to check. Errors of the workload itself are violations.
+CrashReport explore_crashes(const CrashWorkload& workload, std::uint64_t seed, std::uint64_t states);
+
+}  // namespace cambium::test

@@ -1,0 +1,506 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "support/model_driver.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <cambium/partition.h>
+
+#include "base/random.h"
+#include "base/text.h"
+#include "support/model_keys.h"
+
+namespace cambium::test {
+namespace {
+
+using Model = std::map<std::string, ValueSpec, std::less<>>;
+using SharedModel = std::shared_ptr<const Model>;
+using Expected = std::optional<ValueSpec>;
+
+constexpr std::size_t kSnapshotsMax = 5;
+
+struct HeldSnapshot {
+  Snapshot snapshot;
+  SharedModel model;
+};
+
+// A range with bounds of its own, since ScanRange only shows them.
+struct Range {
+  std::string from;
+  std::string to;
+  std::string prefix;
+  bool from_exclusive = false;
+  bool to_inclusive = false;
+  bool reverse = false;
+  std::uint64_t limit = 0;
+
+  ScanRange range() const { return {from, to, from_exclusive, to_inclusive, prefix}; }
+
+  bool holds(const std::string& key) const {
+    if (!prefix.empty()) return key.starts_with(prefix);
+    if (!from.empty() && (key < from || (from_exclusive && key == from))) return false;
+    return to.empty() || key < to || (to_inclusive && key == to);
+  }
+
+  // The entries to be shown, in order.
+  std::vector<Model::const_iterator> expected(const Model& model) const {
+    std::vector<Model::const_iterator> entries;
+    const std::string& low = prefix.empty() ? from : prefix;
+    for (auto it = model.lower_bound(low); it != model.end(); ++it) {
+      if (holds(it->first)) {
+        entries.push_back(it);
+      } else if (!prefix.empty() ? !it->first.starts_with(prefix) : it->first > to) {
+        if (it->first != low) break;
+      }
+    }
+    if (reverse) std::reverse(entries.begin(), entries.end());
+    if (limit != 0 && entries.size() > limit) entries.resize(limit);
+    return entries;
+  }
+};
+
+struct HeldScan {
+  Scan scan;
+  SharedModel model;  // keeps the iterators valid
+  std::vector<Model::const_iterator> expected;
+  std::size_t at = 0;
+  bool ended = false;
+};
+
+struct HeldValue {
+  Value value;
+  ValueSpec spec;
+};
+
+struct PendingGet {
+  Op<Value> get;
+  std::string key;
+  Expected expected;
+};
+
+Error differs(std::string_view what, const std::string& key) {
+  return Error(Errc::corruption, rt::str(what, " of key ", rt::hex_bytes(std::string_view(key).substr(0, 24)), " (",
+                                         key.size(), " bytes)"));
+}
+
+class ModelRun {
+ public:
+  ModelRun(Core& core, const ModelSetup& setup, ModelReport& report)
+      : core_(core), setup_(setup), report_(report), random_(setup.seed), keys_(make_keys(setup.keys, random_)) {}
+
+  Task<Status> run() {
+    co_await check(open());
+    while (report_.operations < setup_.operations) {
+      ++report_.operations;
+      Status done = co_await step();
+      if (!done) {
+        co_return done.error().within(rt::str("seed ", setup_.seed, ", operation ", report_.operations));
+      }
+    }
+    co_await check(verify_all());
+    Status closed = co_await close();
+    co_return closed;
+  }
+
+ private:
+  // ---- the model ----
+  Model& writable_model() {
+    if (model_.use_count() > 1) model_ = std::make_shared<Model>(*model_);
+    return *model_;
+  }
+  Expected expect(const std::string& key) const { return expect(*model_, key); }
+  static Expected expect(const Model& model, const std::string& key) {
+    const auto it = model.find(key);
+    return it == model.end() ? Expected() : Expected(it->second);
+  }
+  // Writes gather in one part of the key space for a while, so that leaves fill, empty and merge.
+  const std::string& draw_key() {
+    const std::uint64_t width = keys_.size() / 8;
+    const std::uint64_t first = report_.operations / 2000 * 7919 % (keys_.size() - width);
+    return keys_[random_.below(4) == 0 ? first + random_.below(width) : random_.below(keys_.size())];
+  }
+  Status compare(const Value& value, const Expected& expected, const std::string& key) {
+    if (static_cast<bool>(value) != expected.has_value()) {
+      return differs(expected ? "a value is missing" : "there is a value", key);
+    }
+    if (expected && !expected->is(value.bytes(), scratch_)) return differs("wrong value", key);
+    return {};
+  }
+
+  // ---- one random operation ----
+  Task<Status> step() {
+    const std::uint64_t draw = random_.below(10'000);
+    Status done;
+    if (report_.operations % setup_.reopen_every == 0) {
+      done = co_await reopen();
+    } else if (report_.operations % setup_.check_every == 0) {
+      done = co_await verify_all();
+    } else if (random_.below(setup_.flush_every) == 0) {
+      done = co_await flush();
+    } else if (draw < 3'400) {
+      done = co_await put();
+    } else if (draw < 4'400) {
+      done = co_await del();
+    } else if (draw < 4'600) {
+      done = co_await write_batch();
+    } else if (draw < 4'605) {
+      done = co_await del_range();
+    } else if (draw < 6'600) {
+      done = co_await get();
+    } else if (draw < 7'000) {
+      done = co_await ask_get();
+    } else if (draw < 7'400) {
+      done = co_await collect_get();
+    } else if (draw < 7'700) {
+      done = co_await multi_get();
+    } else if (draw < 8'000) {
+      done = co_await scan_range(nullptr);
+    } else if (draw < 8'100) {
+      done = begin_scan();
+    } else if (draw < 9'000) {
+      done = co_await continue_scan();
+    } else if (draw < 9'050) {
+      take_snapshot();
+    } else if (draw < 9'095) {
+      drop_snapshot();
+    } else if (draw < 9'800) {
+      done = co_await read_snapshot();
+    } else if (draw < 9'998) {
+      done = check_held_value();
+    } else {
+      done = co_await compact();
+    }
+    co_return done;
+  }
+
+  // ---- writes ----
+  Task<Status> put() {
+    const std::string& key = draw_key();
+    const ValueSpec value = draw_value(random_);
+    value.write_to(scratch_);
+    writable_model()[key] = value;
+    Status done = co_await db_->put(key, scratch_);
+    co_return done;
+  }
+  Task<Status> del() {
+    const std::string& key = draw_key();
+    writable_model().erase(key);
+    Status done = co_await db_->del(key);
+    co_return done;
+  }
+  Task<Status> write_batch() {
+    batch_.clear();
+    const std::uint64_t count = 1 + random_.below(12);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const std::string& key = draw_key();
+      if (random_.below(3) == 0) {
+        batch_.del(key);
+        writable_model().erase(key);
+        continue;
+      }
+      ValueSpec value = draw_value(random_);
+      value.bytes = std::min<std::uint32_t>(value.bytes, 3000);
+      value.write_to(scratch_);
+      batch_.put(key, scratch_);
+      writable_model()[key] = value;
+    }
+    Status done = co_await db_->write(batch_);
+    co_return done;
+  }
+  // Neighbours go, so that leaves become empty and branches thin.
+  Task<Status> del_range() {
+    const std::uint64_t first = random_.below(keys_.size());
+    const std::uint64_t end = std::min<std::uint64_t>(first + random_.below(keys_.size() / 3), keys_.size());
+    for (std::uint64_t i = first; i < end; ++i) {
+      writable_model().erase(keys_[i]);
+      co_await check(db_->del(keys_[i]));
+    }
+    co_return Status();
+  }
+  Task<Status> flush() {
+    ++report_.flushes;
+    Status done = co_await db_->flush({.trim = random_.below(4) == 0});
+    co_return done;
+  }
+  Task<Status> compact() {
+    Status done = co_await db_->compact();
+    co_return done;
+  }
+
+  // ---- point reads ----
+  Task<Status> get() {
+    const std::string& key = draw_key();
+    const Expected expected = expect(key);
+    Value value = co_await check(db_->get(key));
+    Status same = compare(value, expected, key);
+    if (value && random_.below(20) == 0) {
+      values_.push_back({std::move(value), *expected});
+      if (values_.size() > setup_.held_max) values_.pop_front();
+    }
+    co_return same;
+  }
+  Status check_held_value() {
+    for (const HeldValue& held : values_) {
+      if (!held.spec.is(held.value.bytes(), scratch_)) return Error(Errc::corruption, "a held value has changed");
+    }
+    if (!values_.empty() && random_.below(2) == 0) values_.pop_front();
+    return {};
+  }
+  // Asked now, collected later: the answer is that of now.
+  Task<Status> ask_get() {
+    if (gets_.size() == setup_.held_max) {
+      co_await check(collect_get());
+    }
+    const std::string& key = draw_key();
+    gets_.push_back({db_->get(key), key, expect(key)});
+    co_return Status();
+  }
+  Task<Status> collect_get() {
+    if (gets_.empty()) co_return Status();
+    std::swap(gets_[random_.below(gets_.size())], gets_.back());
+    PendingGet pending = std::move(gets_.back());
+    gets_.pop_back();
+    Value value = co_await check(std::move(pending.get));
+    co_return compare(value, pending.expected, pending.key);
+  }
+  Task<Status> multi_get() {
+    std::vector<Bytes> keys(1 + random_.below(40));
+    for (Bytes& key : keys) key = draw_key();
+    std::vector<Value> values(keys.size());
+    ReadOptions options;
+    const Model* model = model_.get();
+    if (!snapshots_.empty() && random_.below(3) == 0) {
+      options.snapshot = &snapshots_.back().snapshot;
+      model = snapshots_.back().model.get();
+    }
+    co_await check(db_->multi_get(keys, values, options));
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const Status same = compare(values[i], expect(*model, keys[i].str()), keys[i].str());
+      if (!same) co_return same.error().within("multi_get");
+    }
+    co_return Status();
+  }
+
+  // ---- scans ----
+  Range draw_range() {
+    Range range;
+    range.reverse = random_.below(2) == 0;
+    if (random_.below(4) == 0) {
+      const std::string& key = draw_key();
+      range.prefix = key.substr(0, 1 + random_.below(std::min<std::size_t>(key.size(), 8)));
+    } else {
+      if (random_.below(4) != 0) range.from = draw_bound();
+      if (random_.below(4) != 0) range.to = draw_bound();
+      if (!range.to.empty() && range.to < range.from && random_.below(8) != 0) std::swap(range.from, range.to);
+      range.from_exclusive = random_.below(2) == 0;
+      range.to_inclusive = random_.below(2) == 0;
+    }
+    if (random_.below(2) == 0) range.limit = 1 + random_.below(60);
+    return range;
+  }
+  std::string draw_bound() {
+    std::string bound = draw_key();
+    if (random_.below(3) == 0) bound.resize(1 + random_.below(bound.size()));  // between keys
+    return bound;
+  }
+  // A null snapshot: as of now.
+  HeldScan make_scan(const HeldSnapshot* snapshot) {
+    const Range range = draw_range();
+    ScanOptions options;
+    options.reverse = range.reverse;
+    options.limit = range.limit;
+    options.snapshot = snapshot != nullptr ? &snapshot->snapshot : nullptr;
+    options.readahead_pages = random_.below(2) == 0 ? 4 : 0;
+    const SharedModel model = snapshot != nullptr ? snapshot->model : model_;
+    return {db_->scan(range.range(), options), model, range.expected(*model)};
+  }
+  Status begin_scan() {
+    if (scans_.size() == setup_.held_max) scans_.erase(scans_.begin());
+    const HeldSnapshot* snapshot = !snapshots_.empty() && random_.below(2) == 0 ? &snapshots_.front() : nullptr;
+    scans_.push_back(make_scan(snapshot));
+    return {};
+  }
+  Status compare(const Entry& entry, HeldScan& held) {
+    ++report_.entries_scanned;
+    if (held.at == held.expected.size()) return differs("a scan shows more than there is,", entry.key.str());
+    const auto& [key, value] = *held.expected[held.at++];
+    if (entry.key != Bytes(key)) return differs(rt::str("a scan shows another key at entry ", held.at, " instead"), key);
+    if (!value.is(entry.value, scratch_)) return differs("a scan shows the wrong value", key);
+    return {};
+  }
+  Task<Status> advance(HeldScan& held) {
+    if (random_.below(2) == 0) {
+      const auto page = co_await check(held.scan.next_page());
+      for (const Entry& entry : page) {
+        co_await check(compare(entry, held));
+      }
+      held.ended = page.empty();
+    } else {
+      for (std::uint64_t left = 1 + random_.below(30); left != 0 && !held.ended; --left) {
+        const Entry* entry = co_await check(held.scan.next());
+        held.ended = entry == nullptr;
+        if (entry == nullptr) break;
+        co_await check(compare(*entry, held));
+      }
+    }
+    if (held.ended && held.at != held.expected.size()) {
+      co_return differs(rt::str("a scan ended after ", held.at, " of ", held.expected.size(), " entries, before that"),
+                        held.expected[held.at]->first);
+    }
+    co_return Status();
+  }
+  Task<Status> scan_range(const HeldSnapshot* snapshot) {
+    HeldScan held = make_scan(snapshot);
+    while (!held.ended) {
+      co_await check(advance(held));
+    }
+    co_return Status();
+  }
+  Task<Status> continue_scan() {
+    if (scans_.empty()) co_return Status();
+    const std::size_t at = random_.below(scans_.size());
+    co_await check(advance(scans_[at]));
+    if (scans_[at].ended) scans_.erase(scans_.begin() + static_cast<std::ptrdiff_t>(at));
+    co_return Status();
+  }
+
+  // ---- snapshots ----
+  void take_snapshot() {
+    if (snapshots_.size() == kSnapshotsMax) drop_snapshot();
+    snapshots_.push_back({db_->snapshot(), model_});
+  }
+  void drop_snapshot() {
+    if (snapshots_.empty()) return;
+    snapshots_.erase(snapshots_.begin() + static_cast<std::ptrdiff_t>(random_.below(snapshots_.size())));
+  }
+  Task<Status> read_snapshot() {
+    if (snapshots_.empty()) co_return Status();
+    ++report_.snapshot_reads;
+    const HeldSnapshot& held = snapshots_[random_.below(snapshots_.size())];
+    if (random_.below(8) == 0) {
+      Status same = co_await scan_range(&held);
+      if (!same) co_return same.error().within("snapshot");
+      co_return Status();
+    }
+    const std::string& key = draw_key();
+    Value value = co_await check(db_->get(key, {.snapshot = &held.snapshot}));
+    const Status same = compare(value, expect(*held.model, key), key);
+    if (!same) co_return same.error().within("snapshot");
+    co_return Status();
+  }
+
+  // ---- the whole ----
+  Task<Status> compare_all(const HeldSnapshot* snapshot) {
+    Range everything;
+    everything.reverse = random_.below(2) == 0;
+    const SharedModel model = snapshot != nullptr ? snapshot->model : model_;
+    ScanOptions options;
+    options.reverse = everything.reverse;
+    options.snapshot = snapshot != nullptr ? &snapshot->snapshot : nullptr;
+    HeldScan held{db_->scan({}, options), model, everything.expected(*model)};
+    while (!held.ended) {
+      co_await check(advance(held));
+    }
+    co_return Status();
+  }
+  Task<Status> verify_all() {
+    ++report_.checks;
+    co_await check(db_->flush());
+    const CheckReport found = co_await check(db_->check());
+    if (found.entries != model_->size()) {
+      co_return Error(Errc::corruption, rt::str("check() counts ", found.entries, " entries, the model ", model_->size()));
+    }
+    if (found.superblock_damaged) co_return Error(Errc::corruption, "check() reports a damaged superblock");
+    const Stats stats = db_->stats();
+    if (stats.snapshots != snapshots_.size()) co_return Error(Errc::corruption, "stats count the snapshots wrongly");
+    co_await check(compare_all(nullptr));
+    for (const HeldSnapshot& held : snapshots_) {
+      co_await check(compare_all(&held));
+    }
+    co_return Status();
+  }
+
+  Task<Status> open() {
+    Partition db = co_await check(Partition::open(core_, setup_.options));
+    db_.emplace(std::move(db));
+    co_return Status();
+  }
+  // Drops everything that is held; nothing of it may be left in the partition.
+  Task<Status> close() {
+    while (!gets_.empty()) {
+      co_await check(collect_get());
+    }
+    co_await check(check_held_value());
+    values_.clear();
+    scans_.clear();
+    snapshots_.clear();
+    co_await check(db_->flush());
+    const Stats stats = db_->stats();
+    if (stats.snapshots != 0) co_return Error(Errc::corruption, "a dropped snapshot is still counted");
+    if (stats.cache_pages_pinned != 0) {
+      co_return Error(Errc::corruption, rt::str(stats.cache_pages_pinned, " pages are pinned though nothing is held"));
+    }
+    if (stats.buffer_entries != 0) co_return Error(Errc::corruption, "a flush left entries in the write buffers");
+    co_await check(db_->close());
+    db_.reset();
+    co_return Status();
+  }
+  Task<Status> reopen() {
+    ++report_.reopens;
+    co_await check(close());
+    co_await check(open());
+    Status same = co_await verify_all();
+    co_return same;
+  }
+
+  Core& core_;
+  const ModelSetup& setup_;
+  ModelReport& report_;
+  rt::Random random_;
+  const std::vector<std::string> keys_;
+  std::shared_ptr<Model> model_ = std::make_shared<Model>();
+  std::optional<Partition> db_;
+  std::vector<HeldSnapshot> snapshots_;
+  std::vector<HeldScan> scans_;
+  std::deque<HeldValue> values_;
+  std::vector<PendingGet> gets_;
+  WriteBatch batch_;
+  std::string scratch_;
+};
+
+}  // namespace
+
+ModelSetup model_setup(std::uint64_t seed, std::uint64_t cache_pages, std::uint64_t operations) {
+  ModelSetup setup;
+  setup.seed = seed;
+  setup.operations = operations;
+  if (cache_pages < 64) setup.held_max = 2;
+  setup.options.path = "model.cambium";
+  setup.options.cache_bytes = cache_pages * kPageBytes;
+  setup.options.write_buffer_bytes = cache_pages < 256 ? 64 * KiB : cache_pages * 1 * KiB;
+  setup.options.memory_bytes = setup.options.cache_bytes + 4 * setup.options.write_buffer_bytes + 2 * MiB;
+  return setup;
+}
+
+void print_report(const char* backend, std::uint64_t cache_pages, const ModelReport& report) {
+  const std::string line = rt::str("model: ", backend, ", ", cache_pages, " pages of cache: ", report.operations,
+                                   " operations, ", report.flushes, " flushes, ", report.reopens, " reopens, ",
+                                   report.checks, " checks, ", report.snapshot_reads, " snapshot reads, ",
+                                   report.entries_scanned, " entries scanned\n");
+  std::fputs(line.c_str(), stdout);
+}
+
+Task<Status> run_model(Core& core, const ModelSetup& setup, ModelReport& report) {
+  ModelRun run(core, setup, report);
+  Status done = co_await run.run();
+  co_return done;
+}
+
+}  // namespace cambium::test

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The paths that promise to cost nothing but their work: no memory is asked for, no coroutine frame is made.
+#include <catch2/catch.hpp>
+
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <string>
+
+#include <cambium/partition.h>
+#include <cambium/rt/frame_pool.h>
+
+#include "base/text.h"
+#include "runtime/rt/core_fixture.h"
+#include "support/skip.h"
+
+namespace {
+
+std::uint64_t allocations = 0;
+
+}  // namespace
+
+// Of the whole program: every new-expression and every container counts.
+void* operator new(std::size_t bytes) {
+  ++allocations;
+  void* memory = std::malloc(bytes == 0 ? 1 : bytes);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace cambium::test {
+namespace {
+
+struct Cost {
+  std::uint64_t allocations = 0;
+  std::uint64_t frames = 0;
+};
+
+class Meter {
+ public:
+  explicit Meter(Cost& cost) noexcept : cost_(cost) {
+    cost_.frames = rt::frames_allocated();
+    cost_.allocations = ::allocations;
+  }
+  Meter(const Meter&) = delete;
+  Meter& operator=(const Meter&) = delete;
+  ~Meter() {
+    cost_.allocations = ::allocations - cost_.allocations;
+    cost_.frames = rt::frames_allocated() - cost_.frames;
+  }
+
+ private:
+  Cost& cost_;
+};
+
+constexpr int kRounds = 10'000;
+
+std::string key_of(int i) { return rt::str("key ", 1'000'000 + i); }
+
+Task<Status> measure(Core& core, const std::string& path, Cost& gets, Cost& puts, Cost& scans, int& found, int& scanned) {
+  Options options;
+  options.path = path;
+  options.memory_bytes = 64 * MiB;
+  Partition db = co_await check(Partition::open(core, options));
+  for (int i = 0; i < kRounds; ++i) {
+    co_await check(db.put(key_of(i), "a value"));
+  }
+  co_await check(db.flush());
+  for (int i = 0; i < kRounds; ++i) {  // every page is in the cache afterwards
+    Value value = co_await check(db.get(key_of(i)));
+    found -= value ? 1 : 0;
+  }
+  const std::string key = key_of(kRounds / 2);
+  found = 0;
+  {
+    const Meter meter(gets);
+    for (int i = 0; i < kRounds; ++i) {
+      Value value = co_await check(db.get(key));
+      found += value ? 1 : 0;
+    }
+  }
+  {
+    const Meter meter(puts);
+    for (int i = 0; i < kRounds; ++i) {
+      co_await check(db.put(key, "another value"));
+    }
+  }
+  co_await check(db.flush());
+  {
+    Scan scan = db.scan();
+    const Entry* entry = co_await check(scan.next());  // makes the cursor and what it needs
+    for (int i = 0; i < 2000 && entry != nullptr; ++i) entry = co_await check(scan.next());
+    const Meter meter(scans);
+    while (entry != nullptr) {
+      entry = co_await check(scan.next());
+      ++scanned;
+    }
+  }
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+TEST_CASE("allocation: cached gets, buffered puts and the steps of a scan ask for no memory and make no frame",
+          "[S07][S12]") {
+  const std::unique_ptr<Core> core = make_core(Backend::uring);
+  if (core == nullptr) CAMBIUM_SKIP("io_uring is refused here");
+  const TempDirectory directory;
+  const std::string path = directory.file("free.cambium");
+  Cost gets;
+  Cost puts;
+  Cost scans;
+  int found = 0;
+  int scanned = 0;
+  const Status done = core->run(measure(*core, path, gets, puts, scans, found, scanned));
+  INFO(done.error().message());
+  REQUIRE(done);
+  CHECK(found == kRounds);
+  CHECK(gets.allocations == 0);
+  CHECK(gets.frames == 0);
+  CHECK(puts.allocations == 0);
+  CHECK(puts.frames == 0);
+  CHECK(scanned == kRounds - 2000);
+  CHECK(scans.allocations == 0);
+  CHECK(scans.frames == 0);
+}
+
+}  // namespace
+}  // namespace cambium::test

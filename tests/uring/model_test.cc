@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The model test on a real file, through io_uring.
+#include <catch2/catch.hpp>
+
+#include <memory>
+#include <string>
+
+#include "runtime/rt/core_fixture.h"
+#include "support/model_driver.h"
+#include "support/seed.h"
+#include "support/skip.h"
+
+namespace cambium::test {
+namespace {
+
+TEST_CASE("model: random operations on a real file agree with a map", "[S10][S18][S19][S20][S21][F02][F03]") {
+  const std::unique_ptr<Core> core = make_core(Backend::uring);
+  if (core == nullptr) CAMBIUM_SKIP("io_uring is refused here");
+  const std::uint64_t cache_pages = GENERATE(std::uint64_t{16}, std::uint64_t{256}, std::uint64_t{4096});
+  CAPTURE(cache_pages);
+  const TempDirectory directory;
+  const std::string path = directory.file("model.cambium");
+  const std::uint64_t operations = number_from_environment("CAMBIUM_MODEL_OPERATIONS", 134'000);
+  ModelSetup setup = model_setup(test_seed(1000 + cache_pages), cache_pages, operations);
+  setup.options.path = path;
+  setup.flush_every = 600;      // syncs are real here
+  setup.reopen_every = 10'000;
+  setup.check_every = 5'000;
+  ModelReport report;
+  const Status done = core->run(run_model(*core, setup, report));
+  while (!core->idle()) core->poll();
+  INFO("replay: " << replay_command("test_uring", setup.seed));
+  INFO(done.error().message());
+  REQUIRE(done);
+  CHECK(core->spawned() == 0);
+  print_report("uring", cache_pages, report);
+}
+
+}  // namespace
+}  // namespace cambium::test
