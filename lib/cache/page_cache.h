@@ -125,8 +125,8 @@ class PageCache {
   // bytes are read into the frame. While reads are in flight the frame has to be ready as well: a page that comes back
   // to a frame it was in before shows its header before the rest of it has arrived, and before it was verified.
   bool right(Hint hint) const noexcept {
-    return hint.frame != kNoFrame && format::header_of(bytes(hint.frame)).page_id == hint.page &&
-           (loading_ == 0 || meta_[hint.frame].state == State::ready);
+    return hint.frame != kNoFrame && (loading_ == 0 || meta_[hint.frame].state == State::ready) &&
+           format::header_of(bytes(hint.frame)).page_id == hint.page;
   }
   // The frame of a child through the hash table; teaches the branch where it is.
   FrameIndex find_child(FrameIndex parent, std::size_t index, PageId page) noexcept;

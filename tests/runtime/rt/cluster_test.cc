@@ -12,7 +12,7 @@
 #include <cambium/rt/event.h>
 #include <cambium/rt/when_all.h>
 
-#include "rt/core_fixture.h"
+#include "runtime/rt/core_fixture.h"
 
 namespace cambium {
 namespace {

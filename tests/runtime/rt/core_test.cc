@@ -13,8 +13,8 @@
 #include <cambium/rt/event.h>
 
 #include "base/clock.h"
-#include "base/death.h"
-#include "rt/core_fixture.h"
+#include "runtime/base/death.h"
+#include "runtime/rt/core_fixture.h"
 
 namespace cambium {
 namespace {

@@ -26,7 +26,7 @@
 #include <vector>
 
 #include "rt/buffer_arena.h"
-#include "rt/core_fixture.h"
+#include "runtime/rt/core_fixture.h"
 #include "rt/io_backend.h"
 #include "rt/request_list.h"
 

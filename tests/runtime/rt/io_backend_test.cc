@@ -17,7 +17,7 @@
 #include <cambium/rt/when_all.h>
 
 #include "rt/buffer_arena.h"
-#include "rt/core_fixture.h"
+#include "runtime/rt/core_fixture.h"
 #include "rt/io_backend.h"
 
 namespace cambium {

@@ -3,7 +3,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "rt/core_fixture.h"
+#include "runtime/rt/core_fixture.h"
 #include "rt/uring_backend.h"
 
 namespace cambium::rt {

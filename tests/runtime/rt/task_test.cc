@@ -14,7 +14,7 @@
 #include <cambium/rt/semaphore.h>
 #include <cambium/rt/when_all.h>
 
-#include "rt/core_fixture.h"
+#include "runtime/rt/core_fixture.h"
 
 namespace cambium {
 namespace {

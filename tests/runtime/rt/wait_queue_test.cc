@@ -12,8 +12,8 @@
 #include <cambium/rt/semaphore.h>
 #include <cambium/rt/when_all.h>
 
-#include "base/death.h"
-#include "rt/core_fixture.h"
+#include "runtime/base/death.h"
+#include "runtime/rt/core_fixture.h"
 
 namespace cambium {
 namespace {
