@@ -30,7 +30,7 @@ namespace cambium {
 // A version of a table.
 struct TableRoot {
   format::ChildPointer pointer;
-  std::uint32_t height = 0;           // levels; 0 = empty
+  std::uint32_t height = 0;  // levels; 0 = empty
   std::uint64_t node_pages = 0;
   std::uint64_t overflow_pages = 0;
   mutable FrameIndex frame = kNoFrame;  // where the root page was last seen
@@ -91,7 +91,9 @@ class TableCursor {
   format::EntryKind kind() const noexcept { return kinds_[position_]; }
   void step() noexcept { ++position_; }  // within the page; then valid() says whether to load the next one
   std::span<const Entry> rest_of_page() const noexcept { return {entries_.data() + position_, count_ - position_}; }
-  std::span<const format::EntryKind> rest_of_kinds() const noexcept { return {kinds_.data() + position_, count_ - position_}; }
+  std::span<const format::EntryKind> rest_of_kinds() const noexcept {
+    return {kinds_.data() + position_, count_ - position_};
+  }
   bool page_has_references() const noexcept { return has_references_; }
   void skip_page() noexcept { position_ = count_; }
   bool at_end() const noexcept { return at_end_; }  // no page beyond the current one

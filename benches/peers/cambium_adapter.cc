@@ -140,7 +140,9 @@ class CambiumAdapter final : public KvAdapter {
     core_.reset();
   }
 
-  void put(std::string_view key, std::string_view value) override { check_status(finish(*core_, db_->put(key, value))); }
+  void put(std::string_view key, std::string_view value) override {
+    check_status(finish(*core_, db_->put(key, value)));
+  }
   void commit() override {}  // a put is visible when it returns
   void sync() override {
     FlushOptions options;
@@ -162,7 +164,8 @@ class CambiumAdapter final : public KvAdapter {
     std::array<Bytes, kMost> views;
     std::array<Value, kMost> values;
     for (std::size_t i = 0; i < keys.size(); ++i) views[i] = keys[i];
-    check_status(finish(*core_, db_->multi_get(std::span(views).first(keys.size()), std::span(values).first(keys.size()))));
+    check_status(
+        finish(*core_, db_->multi_get(std::span(views).first(keys.size()), std::span(values).first(keys.size()))));
     std::size_t found = 0;
     for (std::size_t i = 0; i < keys.size(); ++i) {
       if (!values[i]) continue;

@@ -31,16 +31,16 @@ enum class OpenMode : std::uint8_t {
 // How a partition is opened. Text form, for parse() and to_string(): "memory=512MiB; mode=open; read_only=true".
 struct Options {
   // --- behaviour ---
-  Bytes path = {};                            // path=       file of the partition
-  OpenMode mode = OpenMode::open_or_create;   // mode=       open_or_create | open | create
-  bool read_only = false;                     // read_only=  shared lock, never writes to the file
+  Bytes path = {};                           // path=       file of the partition
+  OpenMode mode = OpenMode::open_or_create;  // mode=       open_or_create | open | create
+  bool read_only = false;                    // read_only=  shared lock, never writes to the file
   // --- performance ---
-  std::uint64_t memory_bytes = 256 * MiB;     // memory=     hard budget for cache, buffers and staging
-  std::uint64_t write_buffer_bytes = 0;       // write_buffer=  one of up to three; 0 = an eighth of memory
-  std::uint64_t cache_bytes = 0;              // cache=      0 = what memory leaves
-  bool direct_io = true;                      // direct_io=  past the page cache where the file system can
-  std::uint32_t readahead_pages = 32;         // readahead=  leaves in flight ahead of a scan
-  std::uint32_t lock_wait_ms = 1000;          // lock_wait_ms=  how long another holder of the file is waited for
+  std::uint64_t memory_bytes = 256 * MiB;  // memory=     hard budget for cache, buffers and staging
+  std::uint64_t write_buffer_bytes = 0;    // write_buffer=  one of up to three; 0 = an eighth of memory
+  std::uint64_t cache_bytes = 0;           // cache=      0 = what memory leaves
+  bool direct_io = true;                   // direct_io=  past the page cache where the file system can
+  std::uint32_t readahead_pages = 32;      // readahead=  leaves in flight ahead of a scan
+  std::uint32_t lock_wait_ms = 1000;       // lock_wait_ms=  how long another holder of the file is waited for
 
   // Errors: invalid_argument, with "did you mean" for an unknown name. The result shows parts of `text`.
   CAMBIUM_EXPORT static Result<Options> parse(std::string_view text);
@@ -51,24 +51,24 @@ struct Options {
 struct ReadOptions {
   const Snapshot* snapshot = nullptr;  // read as of then
   CancelSource* cancel = nullptr;
-  std::int64_t deadline_ns = 0;        // of Core::now_ns(); 0 = none
+  std::int64_t deadline_ns = 0;  // of Core::now_ns(); 0 = none
 };
 
 struct WriteOptions {
-  bool no_stall = false;               // Errc::would_stall instead of waiting for buffer space
+  bool no_stall = false;  // Errc::would_stall instead of waiting for buffer space
 };
 
 struct FlushOptions {
-  bool trim = true;                    // also give back file space when more than a third of it is free
+  bool trim = true;  // also give back file space when more than a third of it is free
 };
 
 // Which keys a scan covers. Default: all of them.
 struct ScanRange {
-  Bytes from = {};               // the low end, included; empty = from the first key
-  Bytes to = {};                 // the high end, excluded; empty = to the last key
+  Bytes from = {};  // the low end, included; empty = from the first key
+  Bytes to = {};    // the high end, excluded; empty = to the last key
   bool from_exclusive = false;
   bool to_inclusive = false;
-  Bytes prefix = {};             // only keys that begin with this; from and to are ignored then
+  Bytes prefix = {};  // only keys that begin with this; from and to are ignored then
 
   static ScanRange all() noexcept { return {}; }
   static ScanRange with_prefix(Bytes prefix) noexcept {

@@ -53,7 +53,7 @@ struct CheckReport {
   std::uint64_t reachable_pages = 0;  // nodes, overflow extents, space map, superblocks
   std::uint64_t free_pages = 0;
   std::uint64_t held_pages = 0;
-  bool superblock_damaged = false;    // one copy fails its checksum; the next commit mends it
+  bool superblock_damaged = false;  // one copy fails its checksum; the next commit mends it
 };
 
 // Loads a sorted stream into an empty table, far faster than puts: no buffer, every node written once and full.

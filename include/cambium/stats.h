@@ -15,13 +15,13 @@ namespace cambium {
 struct Stats {
   // operations
   std::uint64_t gets = 0;
-  std::uint64_t get_misses = 0;             // gets that had to wait for a page
+  std::uint64_t get_misses = 0;  // gets that had to wait for a page
   std::uint64_t puts = 0;
   std::uint64_t deletes = 0;
   std::uint64_t scans = 0;
-  std::uint64_t write_stalls = 0;           // writes that waited for buffer space
+  std::uint64_t write_stalls = 0;  // writes that waited for buffer space
   // write buffers
-  std::uint64_t buffer_range_skips = 0;     // lookups that the key-range filter answered
+  std::uint64_t buffer_range_skips = 0;  // lookups that the key-range filter answered
   std::uint64_t buffer_bytes = 0;
   std::uint64_t buffer_entries = 0;
   // flushes and commits
@@ -30,9 +30,9 @@ struct Stats {
   std::uint64_t generation = 0;
   std::uint64_t node_pages_written = 0;
   std::uint64_t overflow_pages_written = 0;
-  std::uint64_t flush_writes = 0;           // device writes that took those pages
-  std::uint64_t flush_ns = 0;               // time spent in flushes
-  std::uint64_t flush_sync_ns = 0;          // of it, waiting for the device to sync
+  std::uint64_t flush_writes = 0;   // device writes that took those pages
+  std::uint64_t flush_ns = 0;       // time spent in flushes
+  std::uint64_t flush_sync_ns = 0;  // of it, waiting for the device to sync
   // cache
   std::uint64_t cache_pages = 0;
   std::uint64_t cache_pages_pinned = 0;
@@ -40,23 +40,23 @@ struct Stats {
   std::uint64_t page_evictions = 0;
   std::uint64_t prefetches = 0;
   std::uint64_t prefetch_hits = 0;
-  std::uint64_t overflow_reads = 0;         // values read from extents
+  std::uint64_t overflow_reads = 0;  // values read from extents
   // space, in pages of 4 KiB
   std::uint64_t file_pages = 0;
   std::uint64_t used_pages = 0;
-  std::uint64_t held_pages = 0;             // freed, but still visible to a snapshot or reader
+  std::uint64_t held_pages = 0;  // freed, but still visible to a snapshot or reader
   std::uint64_t free_pages = 0;
-  std::uint64_t entries = 0;                // in the tables; what is still in buffers is not counted
+  std::uint64_t entries = 0;  // in the tables; what is still in buffers is not counted
   std::uint64_t snapshots = 0;
   // device and loop
   std::uint64_t device_reads = 0;
-  std::uint64_t device_reads_fixed = 0;     // through a registered buffer
+  std::uint64_t device_reads_fixed = 0;  // through a registered buffer
   std::uint64_t device_writes = 0;
   std::uint64_t device_writes_fixed = 0;
   std::uint64_t device_syncs = 0;
   std::uint64_t device_bytes_read = 0;
   std::uint64_t device_bytes_written = 0;
-  std::uint64_t loop_stalls = 0;            // tasks that held the loop for more than 0.5 ms
+  std::uint64_t loop_stalls = 0;  // tasks that held the loop for more than 0.5 ms
 };
 
 enum class StatType : std::uint8_t { counter, gauge };

@@ -39,7 +39,8 @@ class WriteBatch {
 
  private:
   WriteBatch& add(Bytes key, Bytes value, bool remove) {
-    writes_.push_back({bytes_.size(), static_cast<std::uint32_t>(key.size()), static_cast<std::uint32_t>(value.size()), remove});
+    writes_.push_back(
+        {bytes_.size(), static_cast<std::uint32_t>(key.size()), static_cast<std::uint32_t>(value.size()), remove});
     bytes_.append(key.view()).append(value.view());
     return *this;
   }

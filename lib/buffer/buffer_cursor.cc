@@ -85,8 +85,7 @@ void BufferCursor::set(Source& source, std::size_t at) const noexcept {
 void BufferCursor::position_all(Bytes key, bool past_equal, bool forward) {
   forward_ = forward;
   for (Source& source : sources_) {
-    set(source, past_equal ? source.run.upper_bound(*source.range, key)
-                           : source.run.lower_bound(*source.range, key));
+    set(source, past_equal ? source.run.upper_bound(*source.range, key) : source.run.lower_bound(*source.range, key));
   }
 }
 
@@ -145,8 +144,8 @@ const BufferCursor::Source* BufferCursor::nearest() const noexcept {
     }
     bool closer = forward_ ? source.head < best->head : source.head > best->head;
     if (source.head == best->head) {
-      const int order = compare(key_tail(next_ref(source).entry->key(), depth_),
-                                key_tail(next_ref(*best).entry->key(), depth_));
+      const int order =
+          compare(key_tail(next_ref(source).entry->key(), depth_), key_tail(next_ref(*best).entry->key(), depth_));
       closer = forward_ ? order < 0 : order > 0;
     }
     if (closer) best = &source;
@@ -162,8 +161,8 @@ bool BufferCursor::has_key(const Source& source, std::uint64_t head, Bytes key) 
 const BufferEntry* BufferCursor::newest_visible(const Source& source, std::size_t begin,
                                                 std::size_t end) const noexcept {
   const SortedRef* const last = source.refs + end;
-  const SortedRef* const ref = std::partition_point(
-      source.refs + begin, last, [this](const SortedRef& r) { return r.entry->sequence > limit_; });
+  const SortedRef* const ref = std::partition_point(source.refs + begin, last,
+                                                    [this](const SortedRef& r) { return r.entry->sequence > limit_; });
   return ref == last ? nullptr : ref->entry;
 }
 

@@ -70,17 +70,14 @@ struct BufferEntry {
     return reinterpret_cast<const BufferEntry*>(reinterpret_cast<const char*>(this) + arena_bytes());
   }
 
-  [[nodiscard]] static constexpr std::size_t arena_bytes_for(std::size_t key_bytes,
-                                                             std::size_t tail_bytes) noexcept {
+  [[nodiscard]] static constexpr std::size_t arena_bytes_for(std::size_t key_bytes, std::size_t tail_bytes) noexcept {
     const std::size_t bytes = (kHeaderBytes + key_bytes + tail_bytes + 7) & ~std::size_t{7};
     return bytes < sizeof(BufferEntry) ? sizeof(BufferEntry) : bytes;
   }
 
  private:
   // Through the address of the whole entry, not of the 4-byte array: the payload goes on behind it.
-  [[nodiscard]] const char* payload() const noexcept {
-    return reinterpret_cast<const char*>(this) + kHeaderBytes;
-  }
+  [[nodiscard]] const char* payload() const noexcept { return reinterpret_cast<const char*>(this) + kHeaderBytes; }
 };
 static_assert(sizeof(BufferEntry) == 32 && alignof(BufferEntry) == 8);
 static_assert(offsetof(BufferEntry, table) == 16 && offsetof(BufferEntry, key_bytes) == 24);

@@ -49,9 +49,7 @@ class MemoryBlock {
   }
 
   [[nodiscard]] explicit operator bool() const noexcept { return data() != nullptr; }
-  [[nodiscard]] std::byte* data() const noexcept {
-    return huge_ ? huge_.data() : static_cast<std::byte*>(heap_);
-  }
+  [[nodiscard]] std::byte* data() const noexcept { return huge_ ? huge_.data() : static_cast<std::byte*>(heap_); }
 
  private:
   static constexpr std::align_val_t kAlign{64};

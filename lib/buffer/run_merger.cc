@@ -8,8 +8,7 @@
 
 namespace cambium {
 
-RunMerger::RunMerger(SortedRun older, SortedRun newer)
-    : count_(older.count() + newer.count()), refs_(count_) {
+RunMerger::RunMerger(SortedRun older, SortedRun newer) : count_(older.count() + newer.count()), refs_(count_) {
   CAMBIUM_ASSERT(older.count() > 0 && newer.count() > 0);
   older_.run = std::move(older);
   newer_.run = std::move(newer);
@@ -57,8 +56,8 @@ void RunMerger::begin_table() {
   if (a != nullptr) older_.open(depth_);
   if (b != nullptr) newer_.open(depth_);
   const std::size_t entries = (a != nullptr ? a->end - a->begin : 0) + (b != nullptr ? b->end - b->begin : 0);
-  tables_.push_back({a != nullptr ? a->table : b->table, static_cast<std::uint32_t>(depth_), written_,
-                     written_ + entries});
+  tables_.push_back(
+      {a != nullptr ? a->table : b->table, static_cast<std::uint32_t>(depth_), written_, written_ + entries});
 }
 
 void RunMerger::Side::open(std::size_t depth) noexcept {

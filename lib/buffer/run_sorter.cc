@@ -105,7 +105,8 @@ void RunSorter::advance(StepBudget& budget) {
       }
       if (position_ == task_.end) enter(Phase::next_task);
       break;
-    case Phase::next_task: CAMBIUM_UNREACHABLE();
+    case Phase::next_task:
+      CAMBIUM_UNREACHABLE();
   }
 }
 
@@ -133,8 +134,11 @@ void RunSorter::begin_task() {
       std::fill(std::begin(next_), std::begin(next_) + kLengthClasses, std::size_t{0});
       enter(Phase::count_lengths);
       break;
-    case Kind::restore: enter(Phase::restore); break;
-    case Kind::tables: CAMBIUM_UNREACHABLE();  // only the first task, set by the constructor
+    case Kind::restore:
+      enter(Phase::restore);
+      break;
+    case Kind::tables:
+      CAMBIUM_UNREACHABLE();  // only the first task, set by the constructor
   }
 }
 

@@ -105,8 +105,7 @@ class RunSorter {
   void lengths_counted();
   void scatter_lengths(std::size_t count);
   void sort_small(std::size_t begin, std::size_t end, StepBudget& budget);
-  void push(Kind kind, std::size_t begin, std::size_t end, std::size_t depth, std::uint64_t head,
-            std::size_t table);
+  void push(Kind kind, std::size_t begin, std::size_t end, std::size_t depth, std::uint64_t head, std::size_t table);
   [[nodiscard]] std::size_t length_class(const BufferEntry& entry) const noexcept;
   void prefetch_entry(std::size_t index) const noexcept;
 

@@ -20,8 +20,8 @@ SortedRun::SortedRun(RefArray refs, std::size_t count, std::vector<TableRange> t
 
 const TableRange* SortedRun::range(TableId table) const noexcept {
   const std::span<const TableRange> rows = tables();
-  const auto row = std::lower_bound(rows.begin(), rows.end(), table,
-                                    [](const TableRange& a, TableId b) { return a.table < b; });
+  const auto row =
+      std::lower_bound(rows.begin(), rows.end(), table, [](const TableRange& a, TableId b) { return a.table < b; });
   return row != rows.end() && row->table == table ? &*row : nullptr;
 }
 

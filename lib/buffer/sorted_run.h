@@ -66,8 +66,7 @@ class SortedRun {
   SortedRun(RefArray refs, std::size_t count, std::vector<TableRange> tables);
 
   [[nodiscard]] std::span<const SortedRef> refs() const noexcept {
-    return storage_ ? std::span<const SortedRef>(storage_->refs.data(), storage_->count)
-                    : std::span<const SortedRef>();
+    return storage_ ? std::span<const SortedRef>(storage_->refs.data(), storage_->count) : std::span<const SortedRef>();
   }
   [[nodiscard]] std::span<const TableRange> tables() const noexcept {
     return storage_ ? std::span<const TableRange>(storage_->tables) : std::span<const TableRange>();
@@ -101,9 +100,7 @@ class SortedRun {
 };
 
 /// `key` without its first `depth` bytes. Requires: depth <= key.size().
-inline Bytes key_tail(Bytes key, std::size_t depth) noexcept {
-  return {key.data() + depth, key.size() - depth};
-}
+inline Bytes key_tail(Bytes key, std::size_t depth) noexcept { return {key.data() + depth, key.size() - depth}; }
 
 /// How many bytes a and b have in common at their beginnings, at most `most`.
 inline std::size_t common_prefix(Bytes a, Bytes b, std::size_t most) noexcept {

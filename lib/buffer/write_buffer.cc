@@ -84,8 +84,7 @@ const BufferEntry* WriteBuffer::newest(std::uint64_t hash, TableId table, Bytes 
   return (slot >> kEpochShift) == epoch_ ? entry_of(slot) : nullptr;
 }
 
-inline BufferEntry* WriteBuffer::append(TableId table, Bytes key, Bytes value, WriteKind kind,
-                                        Sequence sequence) {
+inline BufferEntry* WriteBuffer::append(TableId table, Bytes key, Bytes value, WriteKind kind, Sequence sequence) {
   const bool aside = value.size() > inline_value_bytes_max_;
   const std::size_t tail_bytes = aside ? sizeof(char*) : value.size();
   const std::size_t bytes = BufferEntry::arena_bytes_for(key.size(), tail_bytes);

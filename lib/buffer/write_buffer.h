@@ -103,8 +103,7 @@ class WriteBuffer {
   const BufferEntry& add(TableId table, Bytes key, Bytes value, WriteKind kind, Sequence sequence) {
     return add(hash_of(table, key), table, key, value, kind, sequence);
   }
-  const BufferEntry& add(std::uint64_t hash, TableId table, Bytes key, Bytes value, WriteKind kind,
-                         Sequence sequence);
+  const BufferEntry& add(std::uint64_t hash, TableId table, Bytes key, Bytes value, WriteKind kind, Sequence sequence);
 
   /// The newest version with sequence <= limit; null if there is none. A tombstone is a version.
   /// Walks the newer versions of the key one by one when `limit` is below them.
@@ -137,8 +136,8 @@ class WriteBuffer {
   // --- contents ---------------------------------------------------------------------------------------
 
   [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
-  [[nodiscard]] std::size_t count() const noexcept { return count_; }      // entries: versions count
-  [[nodiscard]] std::size_t key_count() const noexcept { return keys_; }   // distinct keys
+  [[nodiscard]] std::size_t count() const noexcept { return count_; }     // entries: versions count
+  [[nodiscard]] std::size_t key_count() const noexcept { return keys_; }  // distinct keys
   [[nodiscard]] std::size_t capacity_bytes() const noexcept { return capacity_bytes_; }
   [[nodiscard]] std::size_t bytes_used() const noexcept { return arena_used_ + aside_bytes_; }
   [[nodiscard]] std::size_t room_bytes() const noexcept {
@@ -187,7 +186,7 @@ class WriteBuffer {
   static constexpr std::uint64_t kPositionMask = (std::uint64_t{1} << kTagShift) - 1;
   static constexpr std::uint64_t kTagMask = (std::uint64_t{1} << (kEpochShift - kTagShift)) - 1;
   static constexpr unsigned kFirstSlotShift = kEpochShift - kTagShift;  // the hash bits above the tag's
-  static constexpr std::size_t kEpochs = 255;  // 1..255; 0 is the never-written slot
+  static constexpr std::size_t kEpochs = 255;                           // 1..255; 0 is the never-written slot
   static constexpr std::size_t kLineSlots = 8;
   static_assert(kCapacityBytesMax / 8 <= kPositionMask);
 
@@ -198,9 +197,7 @@ class WriteBuffer {
   [[nodiscard]] std::uint64_t mark_of(std::uint64_t hash) const noexcept {
     return (std::uint64_t{epoch_} << kEpochShift) | ((hash & kTagMask) << kTagShift);
   }
-  static const BufferEntry* entry_at(const char* at) noexcept {
-    return reinterpret_cast<const BufferEntry*>(at);
-  }
+  static const BufferEntry* entry_at(const char* at) noexcept { return reinterpret_cast<const BufferEntry*>(at); }
   [[nodiscard]] const BufferEntry* entry_of(std::uint64_t slot) const noexcept {
     return entry_at(reinterpret_cast<const char*>(index_) + (slot & kPositionMask) * 8);
   }

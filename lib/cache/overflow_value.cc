@@ -37,10 +37,11 @@ Task<Result<OverflowBuffer>> read_overflow(BlockDevice& device, OverflowView ref
     if (value_bytes > kStep) co_await device.core().yield();
   }
   if (checksum != expected) {
-    co_return Error(Errc::corruption,
-                    rt::str("value at page ", raw(extents[0].first), " of ", device.name(), " (", value_bytes,
-                            " bytes) fails its checksum (stored ", rt::hex(expected), ", computed ", rt::hex(checksum), ")"),
-                    "run `cambium check`; restore the file from a backup");
+    co_return Error(
+        Errc::corruption,
+        rt::str("value at page ", raw(extents[0].first), " of ", device.name(), " (", value_bytes,
+                " bytes) fails its checksum (stored ", rt::hex(expected), ", computed ", rt::hex(checksum), ")"),
+        "run `cambium check`; restore the file from a backup");
   }
   co_return buffer;
 }

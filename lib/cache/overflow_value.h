@@ -57,7 +57,8 @@ class OverflowBuffer {
  public:
   static OverflowBuffer allocate(std::uint32_t value_bytes) {
     OverflowBuffer buffer;
-    buffer.memory_.reset(static_cast<char*>(std::aligned_alloc(kPageBytes, std::size_t{format::overflow_pages(value_bytes)} * kPageBytes)));
+    buffer.memory_.reset(static_cast<char*>(
+        std::aligned_alloc(kPageBytes, std::size_t{format::overflow_pages(value_bytes)} * kPageBytes)));
     buffer.bytes_ = value_bytes;
     return buffer;
   }

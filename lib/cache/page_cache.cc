@@ -12,17 +12,21 @@ namespace cambium {
 
 PageCache::PageCache(BlockDevice& device, const rt::BufferArena& arena, char* memory, std::size_t frames,
                      std::uint64_t file_id)
-    : device_(device), memory_(memory), count_(frames), file_id_(file_id), arena_(arena), table_(frames),
-      meta_(frames, FrameMeta{}), hints_(hint_blocks(frames) * kHintsPerBlock, Hint{}) {
+    : device_(device),
+      memory_(memory),
+      count_(frames),
+      file_id_(file_id),
+      arena_(arena),
+      table_(frames),
+      meta_(frames, FrameMeta{}),
+      hints_(hint_blocks(frames) * kHintsPerBlock, Hint{}) {
   CAMBIUM_ASSERT(frames >= 8 && frames < kNoFrame);
   for (std::size_t i = hint_blocks(frames); i != 0; --i) free_hints_.push_back(static_cast<std::uint32_t>(i - 1));
   free_frames_.reserve(frames);
   for (std::size_t i = frames; i != 0; --i) free_frames_.push_back(static_cast<FrameIndex>(i - 1));
 }
 
-PageCache::~PageCache() {
-  CAMBIUM_ASSERT(loading_ == 0 && pinned_ == 0 && frame_waiters_ == nullptr);
-}
+PageCache::~PageCache() { CAMBIUM_ASSERT(loading_ == 0 && pinned_ == 0 && frame_waiters_ == nullptr); }
 
 // ---- frames -------------------------------------------------------------------------------------------------------
 
@@ -129,8 +133,11 @@ PageCache::Load& PageCache::start_load(const format::ChildPointer& pointer, unsi
 
   char* data = memory_ + std::size_t{frame} * kPageBytes;
   load.request = {};
-  load.request.io = {.kind = rt::IoKind::read, .buffer_index = arena_.index_of(data, kPageBytes), .bytes = kPageBytes,
-                     .offset = std::uint64_t{pointer.page} * kPageBytes, .data = data};
+  load.request.io = {.kind = rt::IoKind::read,
+                     .buffer_index = arena_.index_of(data, kPageBytes),
+                     .bytes = kPageBytes,
+                     .offset = std::uint64_t{pointer.page} * kPageBytes,
+                     .data = data};
   load.request.done = [](DeviceRequest& request) noexcept {
     auto& done = reinterpret_cast<Load&>(request);
     done.cache->loaded(done);
@@ -157,11 +164,11 @@ Status PageCache::verify(const Load& load) const {
     wrong = node::validate_node(page);
   }
   if (wrong == nullptr) return {};
-  return Error(Errc::corruption,
-               rt::str("page ", load.pointer.page, " of ", device_.name(), " ", wrong, " (stored ",
-                       rt::hex(header.checksum), ", computed ", rt::hex(computed), ", expected ",
-                       rt::hex(load.pointer.checksum), ")"),
-               "run `cambium check`; restore the file from a backup");
+  return Error(
+      Errc::corruption,
+      rt::str("page ", load.pointer.page, " of ", device_.name(), " ", wrong, " (stored ", rt::hex(header.checksum),
+              ", computed ", rt::hex(computed), ", expected ", rt::hex(load.pointer.checksum), ")"),
+      "run `cambium check`; restore the file from a backup");
 }
 
 void PageCache::loaded(Load& load) noexcept {

@@ -5,8 +5,8 @@
 // copy-on-write gives new bytes a new id, and a reused id is invalidated before it is written again.
 //
 // A branch keeps a hint beside each child: the frame in which the child was last seen. A hint is only believed when
-// the header in that frame says that it is that page, so hints need no upkeep (326 ns per lookup of a 5 M key tree with them, 632 with
-// the hash table alone).
+// the header in that frame says that it is that page, so hints need no upkeep (326 ns per lookup of a 5 M key tree with
+// them, 632 with the hash table alone).
 //
 // Invariants
 //   1. A page is in at most one frame.
@@ -70,12 +70,12 @@ class PageRef {
 };
 
 struct CacheStats {
-  std::uint64_t reads = 0;            // pages read from the device
+  std::uint64_t reads = 0;  // pages read from the device
   std::uint64_t evictions = 0;
-  std::uint64_t prefetches = 0;       // reads that nobody waited for when they began
-  std::uint64_t prefetch_hits = 0;    // of these, pages that were then used
-  std::uint64_t hint_misses = 0;      // children found through the hash table, or not at all
-  std::uint64_t inserted = 0;         // pages put in by the flusher
+  std::uint64_t prefetches = 0;     // reads that nobody waited for when they began
+  std::uint64_t prefetch_hits = 0;  // of these, pages that were then used
+  std::uint64_t hint_misses = 0;    // children found through the hash table, or not at all
+  std::uint64_t inserted = 0;       // pages put in by the flusher
 };
 
 class PageCache {
@@ -100,7 +100,8 @@ class PageCache {
   }
   // find() through a hint that the caller keeps and this call updates.
   FrameIndex find(PageId page, FrameIndex& hint) noexcept {
-    if (hint < count_ && right({raw_page(page), hint})) [[likely]] return hint;
+    if (hint < count_ && right({raw_page(page), hint})) [[likely]]
+      return hint;
     const FrameIndex frame = find(page);
     if (frame != kNoFrame) hint = frame;
     return frame;
@@ -114,9 +115,11 @@ class PageCache {
   // start to load (`leaf` says which); frame = kNoFrame when there is none.
   Hint guess_child(FrameIndex parent, std::size_t index, bool leaf) const noexcept {
     const std::uint32_t block = meta_[parent].hints;
-    if (block == kNoHints) [[unlikely]] return {};
+    if (block == kNoHints) [[unlikely]]
+      return {};
     const Hint hint = hints_[std::size_t{block} * kHintsPerBlock + index];
-    if (hint.frame >= count_) [[unlikely]] return {};
+    if (hint.frame >= count_) [[unlikely]]
+      return {};
     prefetch_lines(bytes(hint.frame), leaf ? kLeafLines : kBranchLines);
     if (leaf) __builtin_prefetch(&meta_[hint.frame]);
     return hint;
@@ -188,19 +191,19 @@ class PageCache {
   enum class State : std::uint8_t { free, loading, ready, orphan };
   static constexpr std::uint32_t kNoHints = ~std::uint32_t{0};
   static constexpr std::size_t kHintsPerBlock = 192;
-  static constexpr std::size_t kLeafLines = 4;     // header, heads and slots
-  static constexpr std::size_t kBranchLines = 12;  // header and heads
+  static constexpr std::size_t kLeafLines = 4;      // header, heads and slots
+  static constexpr std::size_t kBranchLines = 12;   // header and heads
   static constexpr std::uint8_t kBranchCredit = 3;  // rounds of the clock that a used branch survives
   // About one page in a hundred is a branch; blocks for one in thirty-two are plenty.
   static constexpr std::size_t hint_blocks(std::size_t frames) noexcept { return frames / 32 + 16; }
   static std::uint32_t raw_page(PageId page) noexcept { return static_cast<std::uint32_t>(raw(page)); }
 
   struct FrameMeta {
-    std::uint32_t page = 0;      // 0 unless ready
-    std::uint32_t last_page = 0; // the page that was read into the frame last
+    std::uint32_t page = 0;       // 0 unless ready
+    std::uint32_t last_page = 0;  // the page that was read into the frame last
     std::uint32_t pins = 0;
     std::uint32_t hints = kNoHints;
-    std::uint32_t load = 0;      // index of the Load while loading
+    std::uint32_t load = 0;  // index of the Load while loading
     State state = State::free;
     std::uint8_t used = 0;
     bool prefetched = false;
@@ -212,7 +215,7 @@ class PageCache {
     FrameIndex frame = kNoFrame;
     format::ChildPointer pointer;
     unsigned level = 0;
-    bool discard = false;   // invalidated while in flight
+    bool discard = false;  // invalidated while in flight
     FetchAwaiter* waiters = nullptr;
   };
 
@@ -259,10 +262,10 @@ class PageCache {
   std::uint64_t branch_visits_ = 0;
   std::size_t pinned_ = 0;
   std::size_t loading_ = 0;
-  std::size_t handed_out_ = 0;                  // pages delivered to fetches that have not been resumed yet
-  rt::Timer retry_;                             // looks after waiters when the last of those has been
+  std::size_t handed_out_ = 0;  // pages delivered to fetches that have not been resumed yet
+  rt::Timer retry_;             // looks after waiters when the last of those has been
   rt::WaitQueue drained_;
-  FetchAwaiter* frame_waiters_ = nullptr;       // in order of coming
+  FetchAwaiter* frame_waiters_ = nullptr;  // in order of coming
   FetchAwaiter* frame_waiters_tail_ = nullptr;
   CacheStats stats_;
 };

@@ -32,9 +32,9 @@
 namespace cambium {
 
 struct WriterStats {
-  std::uint64_t pages = 0;           // node pages written
+  std::uint64_t pages = 0;  // node pages written
   std::uint64_t overflow_pages = 0;
-  std::uint64_t writes = 0;          // device writes they took
+  std::uint64_t writes = 0;  // device writes they took
 };
 
 class PageWriter {
@@ -47,8 +47,12 @@ class PageWriter {
   // `slot_bytes` is the size of one staging buffer.
   PageWriter(SpaceMap& space, PageCache& cache, WriteGroup& staging, std::size_t slot_bytes, std::uint64_t file_id,
              Generation generation) noexcept
-      : space_(space), cache_(cache), staging_(staging), slot_pages_(static_cast<std::uint32_t>(slot_bytes / kPageBytes)),
-        file_id_(file_id), generation_(generation) {}
+      : space_(space),
+        cache_(cache),
+        staging_(staging),
+        slot_pages_(static_cast<std::uint32_t>(slot_bytes / kPageBytes)),
+        file_id_(file_id),
+        generation_(generation) {}
   PageWriter(const PageWriter&) = delete;
   PageWriter& operator=(const PageWriter&) = delete;
   ~PageWriter();
@@ -68,7 +72,9 @@ class PageWriter {
 
   // The extent to ask for when `left` pages of a long value are left, and the shortest one to take as number `index`:
   // a quarter of that, or what the extents after it could not hold.
-  static constexpr std::uint32_t extent_pages_wanted(std::uint32_t left) noexcept { return std::min(left, kExtentPagesMax); }
+  static constexpr std::uint32_t extent_pages_wanted(std::uint32_t left) noexcept {
+    return std::min(left, kExtentPagesMax);
+  }
   static constexpr std::uint32_t extent_pages_least(std::uint32_t left, std::uint32_t index) noexcept {
     const std::uint32_t later = (static_cast<std::uint32_t>(format::kOverflowExtentsMax) - index - 1) * kExtentPagesMax;
     return std::max({1u, extent_pages_wanted(left) / 4, left > later ? left - later : 0});
@@ -93,9 +99,9 @@ class PageWriter {
   std::uint32_t slot_pages_;
   std::uint64_t file_id_;
   Generation generation_;
-  PageRun run_;                     // what is left of the extent being filled
+  PageRun run_;  // what is left of the extent being filled
   std::size_t slot_ = kNoSlot;
-  std::uint32_t slot_used_ = 0;     // pages in the slot
+  std::uint32_t slot_used_ = 0;  // pages in the slot
   PageId slot_first_{};
   WriterStats stats_;
 };

@@ -29,7 +29,7 @@ struct OrderedBuffer {
   explicit OrderedBuffer(std::size_t capacity_bytes) : buffer(capacity_bytes), runs(buffer) {}
   WriteBuffer buffer;
   OrderedRuns runs;
-  bool sorting = false;           // one task at a time steps `runs`
+  bool sorting = false;  // one task at a time steps `runs`
   rt::WaitQueue sorted;
 };
 
@@ -59,9 +59,9 @@ class BufferSet {
   std::uint64_t range_skips() const noexcept;
   std::size_t capacity_bytes() const noexcept { return capacity_bytes_; }
 
-  rt::WaitQueue space_freed;    // writers
-  rt::WaitQueue frozen_added;   // the flusher
-  rt::WaitQueue frozen_dropped; // flush()
+  rt::WaitQueue space_freed;     // writers
+  rt::WaitQueue frozen_added;    // the flusher
+  rt::WaitQueue frozen_dropped;  // flush()
 
  private:
   OrderedBuffer* take_spare();
@@ -71,8 +71,8 @@ class BufferSet {
   std::size_t capacity_bytes_;
   std::vector<std::unique_ptr<OrderedBuffer>> buffers_;
   OrderedBuffer* active_ = nullptr;
-  std::deque<OrderedBuffer*> frozen_;      // oldest first
-  std::vector<OrderedBuffer*> retired_;    // flushed, maybe still pinned
+  std::deque<OrderedBuffer*> frozen_;    // oldest first
+  std::vector<OrderedBuffer*> retired_;  // flushed, maybe still pinned
   std::uint64_t range_skips_retired_ = 0;
 };
 

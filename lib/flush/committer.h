@@ -5,7 +5,8 @@
 // flusher, compaction and sorted loads share.
 //
 // Invariants
-//   1. The superblock slot written is the one with the older generation; the other stays whole until this one is synced.
+//   1. The superblock slot written is the one with the older generation; the other stays whole until this one is
+//   synced.
 //   2. Nothing a valid superblock refers to is overwritten.
 //   3. A failed sync or superblock write poisons the partition for good: no retry, ever (a retried fsync has been seen
 //      to return success for pages the kernel had dropped).
@@ -39,7 +40,12 @@ class Committer {
   // aligned) the superblock.
   Committer(BlockDevice& device, SpaceMap& space, WriteGroup& pages, char* superblock_pages,
             const format::Superblock& superblock, unsigned slot)
-      : device_(device), space_(space), pages_(pages), superblock_pages_(superblock_pages), record_(superblock), slot_(slot) {}
+      : device_(device),
+        space_(space),
+        pages_(pages),
+        superblock_pages_(superblock_pages),
+        record_(superblock),
+        slot_(slot) {}
 
   // The generation that the next commit will have.
   Generation building() const noexcept { return Generation{record_.page.generation + 1}; }

@@ -89,7 +89,8 @@ Task<void> Flusher::collect(const SortedRun& run, const TableRange& range, Seque
     if (i % 1024 == 0 && core_.over_budget()) co_await core_.yield();
     const BufferEntry* entry = refs[i].entry;
     if (entry->sequence > through) continue;
-    const bool superseded = previous != nullptr && previous->head == refs[i].head && previous->entry->key() == entry->key();
+    const bool superseded =
+        previous != nullptr && previous->head == refs[i].head && previous->entry->key() == entry->key();
     previous = &refs[i];
     if (superseded || entry->sequence <= after) continue;
     const Bytes key = entry->key();

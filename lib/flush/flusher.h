@@ -61,7 +61,7 @@ class Flusher {
   TableSet& tables_;
   Views& views_;
   SnapshotRegistry& snapshots_;
-  std::vector<Change> changes_;     // of the table being merged
+  std::vector<Change> changes_;  // of the table being merged
   Status failure_;
   bool stopping_ = false;
   Event stopped_;

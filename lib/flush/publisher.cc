@@ -38,8 +38,8 @@ Task<Status> Publisher::commit(PageWriter& writer, std::vector<NewRoot>& roots, 
     Status failed = co_await give_up(writer, catalog.error());
     co_return failed;
   }
-  Committer::Change change{catalog->pointer, catalog->height,
-                                 static_cast<std::uint32_t>(catalog->node_pages), sequence};
+  Committer::Change change{catalog->pointer, catalog->height, static_cast<std::uint32_t>(catalog->node_pages),
+                           sequence};
   Status committed = co_await committer_.commit(writer, change);
   catalog_moved_ = false;
   stats_.pages += writer.stats().pages;

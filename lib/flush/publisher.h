@@ -36,7 +36,12 @@ class Publisher {
  public:
   Publisher(Committer& committer, SpaceMap& space, PageCache& cache, PageStaging staging, TableStore& trees,
             Views& views, TableRoot catalog)
-      : committer_(committer), space_(space), cache_(cache), staging_(staging), trees_(trees), views_(views),
+      : committer_(committer),
+        space_(space),
+        cache_(cache),
+        staging_(staging),
+        trees_(trees),
+        views_(views),
         catalog_(std::move(catalog)) {}
 
   std::unique_ptr<PageWriter> writer() {

@@ -81,7 +81,8 @@ class SnapshotRegistry {
       if (snapshot->sequence_ < flushed) continue;
       snapshot->view_ = ViewRef(views);
       const bool done = snapshot->sequence_ == flushed || flushed >= buffer.buffer.last_sequence();
-      if (done) std::erase_if(snapshot->buffers_, [&](const PinnedBuffer& pinned) { return pinned.ordered == &buffer; });
+      if (done)
+        std::erase_if(snapshot->buffers_, [&](const PinnedBuffer& pinned) { return pinned.ordered == &buffer; });
       // Buffers that only hold later writes were pinned for nothing.
       std::erase_if(snapshot->buffers_, [&](const PinnedBuffer& pinned) {
         return pinned.ordered->buffer.first_sequence() > snapshot->sequence_;

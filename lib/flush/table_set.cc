@@ -30,12 +30,14 @@ std::string catalog_value(const TableState& table, const TableRoot& root) {
 
 Status read_catalog_row(Bytes key, Bytes value, TableSet& tables) {
   const auto damaged = [](std::string_view what) { return Error(Errc::corruption, rt::str("catalog row ", what)); };
-  if (key.size() != format::kTableRowKeyBytes || key.data()[0] != format::kTableRowKind) return damaged("of an unknown kind");
+  if (key.size() != format::kTableRowKeyBytes || key.data()[0] != format::kTableRowKind)
+    return damaged("of an unknown kind");
   if (value.size() < sizeof(TableRow)) return damaged("too short");
   TableRow row;
   std::memcpy(&row, value.data(), sizeof row);
   if (value.size() != sizeof row + row.name_bytes || row.height > 16) return damaged("with impossible lengths");
-  if (row.kind != format::TableKind::tree) return Error(Errc::unsupported, "a table of a kind this build does not know");
+  if (row.kind != format::TableKind::tree)
+    return Error(Errc::unsupported, "a table of a kind this build does not know");
   TableState& table = tables.add(TableId{rt::load_be32(key.data() + 1)},
                                  std::string(value.data() + sizeof row, row.name_bytes), row.kind);
   TableRoot root;

@@ -67,7 +67,8 @@ inline constexpr std::size_t kBranchCountMax = (kPageBytes - sizeof(NodeHeader))
 static_assert(kKeyBytesMax <= kSuffixMask);
 // Three entries of the largest key and value that may stand in a leaf need not fit, but one must, with room for two
 // branch separators of the largest key beside each other: otherwise no tree could be built.
-static_assert(sizeof(NodeHeader) + kLeafEntryOverhead + kExpiryBytes + kKeyBytesMax + kInlineValueBytesMax <= kPageBytes);
+static_assert(sizeof(NodeHeader) + kLeafEntryOverhead + kExpiryBytes + kKeyBytesMax + kInlineValueBytesMax <=
+              kPageBytes);
 static_assert(sizeof(NodeHeader) + 3 * (kBranchEntryOverhead + 2 + kKeyBytesMax) <= kPageBytes);
 
 constexpr std::size_t heads_offset(std::size_t prefix_bytes) noexcept {

@@ -33,8 +33,8 @@ namespace cambium::format {
 inline constexpr std::uint32_t kSuperblockPages = 4;
 inline constexpr std::uint32_t kGroupPages = 32'256;
 inline constexpr std::uint32_t kGroupWords = kGroupPages / 64;
-inline constexpr std::uint32_t kBitmapSlots = 2;   // pages 0 and 1 of every group
-inline constexpr std::uint32_t kTableSlots = 2;    // pages 2 and 3 of the first group of a region
+inline constexpr std::uint32_t kBitmapSlots = 2;  // pages 0 and 1 of every group
+inline constexpr std::uint32_t kTableSlots = 2;   // pages 2 and 3 of the first group of a region
 inline constexpr std::uint32_t kGroupsPerTable = 336;
 inline constexpr std::uint32_t kTablesMax = 100;
 

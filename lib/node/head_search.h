@@ -19,7 +19,8 @@ namespace cambium::node {
 
 // The first four of `bytes` bytes at `data`, zero-padded, so that numeric order is bytewise order.
 inline std::uint32_t head_of(const char* data, std::size_t bytes) noexcept {
-  if (bytes >= 4) [[likely]] return rt::load_be32(data);
+  if (bytes >= 4) [[likely]]
+    return rt::load_be32(data);
   std::uint32_t head = 0;
   for (std::size_t i = 0; i < bytes; ++i) head |= std::uint32_t{static_cast<unsigned char>(data[i])} << (24 - 8 * i);
   return head;

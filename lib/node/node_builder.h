@@ -49,8 +49,8 @@ class NodeSize {
   bool leaf_;
   std::size_t count_ = 0;
   std::size_t prefix_ = 0;
-  std::size_t key_bytes_ = 0;     // of the keys that take part in the prefix
-  std::size_t other_bytes_ = 0;   // values, expiries, and fixed parts
+  std::size_t key_bytes_ = 0;    // of the keys that take part in the prefix
+  std::size_t other_bytes_ = 0;  // values, expiries, and fixed parts
   std::size_t keys_ = 0;
   std::size_t short_keys_[format::kHeadBytes + 1] = {};  // by length after the prefix, of those that a head can hold
   Bytes first_key_;
@@ -71,6 +71,8 @@ void build_node(char* page, const NodeIdentity& identity, std::span<const NodeEn
 std::size_t common_prefix(Bytes a, Bytes b) noexcept;
 
 // The shortest key that is above `low` and not above `high`: what separates two leaves. Requires: low < high.
-inline Bytes shortest_separator(Bytes low, Bytes high) noexcept { return Bytes(high.data(), common_prefix(low, high) + 1); }
+inline Bytes shortest_separator(Bytes low, Bytes high) noexcept {
+  return Bytes(high.data(), common_prefix(low, high) + 1);
+}
 
 }  // namespace cambium::node

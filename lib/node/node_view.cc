@@ -114,7 +114,8 @@ const char* validate_node(const char* page) noexcept {
   for (std::size_t i = first; i < b.count; ++i) {
     const std::size_t at = rt::load_le16(page + b.slots + 2 * i);
     if ((leaf || at > format::kHeadBytes) && at < header.heap_begin) return "slot points below the heap";
-    const char* wrong = leaf ? validate_leaf_entry(page, at, b, heap_bytes) : validate_branch_entry(page, at, b, heap_bytes);
+    const char* wrong =
+        leaf ? validate_leaf_entry(page, at, b, heap_bytes) : validate_branch_entry(page, at, b, heap_bytes);
     if (wrong != nullptr) return wrong;
     const Suffix suffix = suffix_of(page, at, leaf);
     if (suffix.bytes < format::kHeadBytes && (std::uint64_t{heads[i]} << (8 * suffix.bytes) & 0xffffffffu) != 0) {

@@ -174,7 +174,8 @@ class NodeView {
     return format::heads_offset(header().prefix_bytes) + per_entry * count();
   }
   std::uint16_t slot(std::size_t index) const noexcept {
-    return rt::load_le16(page_ + format::heads_offset(header().prefix_bytes) + format::kHeadBytes * count() + 2 * index);
+    return rt::load_le16(page_ + format::heads_offset(header().prefix_bytes) + format::kHeadBytes * count() +
+                         2 * index);
   }
   std::uint16_t branch_slot(std::size_t index) const noexcept {
     return rt::load_le16(children() + sizeof(format::ChildPointer) * count() + 2 * index);
@@ -205,7 +206,8 @@ class NodeView {
     return bytes == 0 ? 0 : ~std::uint64_t{0} << (64 - 8 * bytes);
   }
   // Order of a stored suffix (head equal to the probe's) against the probe's.
-  static int compare_tails(const char* tail, std::size_t suffix_bytes, const char* probe, std::size_t probe_bytes) noexcept {
+  static int compare_tails(const char* tail, std::size_t suffix_bytes, const char* probe,
+                           std::size_t probe_bytes) noexcept {
     const std::size_t a = tail_bytes(suffix_bytes);
     const std::size_t b = tail_bytes(probe_bytes);
     const std::size_t common = a < b ? a : b;
@@ -218,7 +220,8 @@ class NodeView {
   int compare_leaf_suffix(std::size_t index, const char* probe, std::size_t probe_bytes) const noexcept {
     const char* record = page_ + slot(index);
     const std::uint16_t info = rt::load_le16(record);
-    const char* tail = record + format::kLeafEntryHeaderBytes + ((info & format::kExpiryFlag) != 0 ? format::kExpiryBytes : 0);
+    const char* tail =
+        record + format::kLeafEntryHeaderBytes + ((info & format::kExpiryFlag) != 0 ? format::kExpiryBytes : 0);
     return compare_tails(tail, info & format::kSuffixMask, probe, probe_bytes);
   }
   // Index of the first separator above `key` (or not below it, when !inclusive); at least 1.

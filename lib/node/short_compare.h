@@ -16,7 +16,8 @@ namespace cambium::node {
 inline int order_of(std::uint64_t a, std::uint64_t b) noexcept { return a < b ? -1 : (a > b ? 1 : 0); }
 
 inline int short_compare(const char* a, const char* b, std::size_t bytes) noexcept {
-  if (bytes > 16) [[unlikely]] return std::memcmp(a, b, bytes);
+  if (bytes > 16) [[unlikely]]
+    return std::memcmp(a, b, bytes);
   if (bytes >= 8) {  // the second word overlaps the first: what they share is equal by then
     const int first = order_of(rt::load_be64(a), rt::load_be64(b));
     return first != 0 ? first : order_of(rt::load_be64(a + bytes - 8), rt::load_be64(b + bytes - 8));

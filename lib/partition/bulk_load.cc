@@ -28,7 +28,8 @@ Task<void> BulkLoadState::abandon(std::unique_ptr<PageWriter> writer, PartitionS
 Op<void> BulkLoadState::add(Bytes key, Bytes value) {
   if (ended_) return Error(Errc::closed, "the sorted load has ended");
   if (key.empty() || key.size() > kKeyBytesMax || value.size() > kValueBytesMax) {
-    return Error(Errc::invalid_argument, rt::str("a key of ", key.size(), " or a value of ", value.size(), " bytes is out of bounds"));
+    return Error(Errc::invalid_argument,
+                 rt::str("a key of ", key.size(), " or a value of ", value.size(), " bytes is out of bounds"));
   }
   const Core::Scope scope(partition_.core);
   if (builder_.needs_value_write(value)) return add_long(key, value);

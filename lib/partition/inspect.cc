@@ -62,8 +62,9 @@ Task<Result<CheckReport>> PartitionState::inspect() {
   report.held_pages = space->held_pages();
   report.superblock_damaged = superblock_damaged;
   if (report.reachable_pages != space->used_pages()) {
-    co_return Error(Errc::corruption, rt::str("the space map of ", path, " has ", space->used_pages(), " pages in use, ",
-                                              report.reachable_pages, " are reachable"),
+    co_return Error(Errc::corruption,
+                    rt::str("the space map of ", path, " has ", space->used_pages(), " pages in use, ",
+                            report.reachable_pages, " are reachable"),
                     "space was lost, data was not; please report this");
   }
   co_return report;

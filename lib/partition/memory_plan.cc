@@ -21,7 +21,8 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
     return Error(Errc::invalid_argument, rt::str("memory_bytes is ", memory, ", the least is ", kMemoryBytesMin));
   }
   MemoryPlan plan{};
-  plan.buffer_bytes = options.write_buffer_bytes != 0 ? options.write_buffer_bytes : std::clamp(memory / 8, 64 * KiB, 256 * MiB);
+  plan.buffer_bytes =
+      options.write_buffer_bytes != 0 ? options.write_buffer_bytes : std::clamp(memory / 8, 64 * KiB, 256 * MiB);
   plan.buffer_bytes = std::max<std::uint64_t>(plan.buffer_bytes, WriteBuffer::kCapacityBytesMin);
   plan.staging_buffers = memory < 8 * MiB ? 4 : 8;
   plan.staging_bytes = std::clamp(std::bit_floor(memory / 64), 16 * KiB, 256 * KiB);
@@ -33,9 +34,10 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
   const std::uint64_t cache = options.cache_bytes != 0 ? options.cache_bytes : left - left / 64;
   plan.cache_frames = std::min<std::uint64_t>(cache / kPageBytes, kFilePagesMax);
   if (plan.cache_frames < 8) {
-    return Error(Errc::invalid_argument,
-                 rt::str("memory_bytes = ", memory, " leaves ", plan.cache_frames, " pages of cache; at least 8 are needed"),
-                 "raise memory_bytes or lower write_buffer_bytes");
+    return Error(
+        Errc::invalid_argument,
+        rt::str("memory_bytes = ", memory, " leaves ", plan.cache_frames, " pages of cache; at least 8 are needed"),
+        "raise memory_bytes or lower write_buffer_bytes");
   }
   return plan;
 }

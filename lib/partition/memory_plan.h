@@ -14,10 +14,10 @@
 namespace cambium {
 
 struct MemoryPlan {
-  std::uint64_t buffer_bytes;        // one write buffer
-  std::uint64_t staging_bytes;       // one staging buffer
+  std::uint64_t buffer_bytes;   // one write buffer
+  std::uint64_t staging_bytes;  // one staging buffer
   std::uint64_t staging_buffers;
-  std::uint64_t space_pages;         // staging of space map pages
+  std::uint64_t space_pages;  // staging of space map pages
   std::uint64_t cache_frames;
 
   // What the registered arena holds.

@@ -114,7 +114,8 @@ Task<Status> PartitionState::load_file() {
   cache = std::make_unique<PageCache>(*device, *arena, arena->data(), plan.cache_frames, loaded.record.page.file_id);
   trees = std::make_unique<TreeStore>(*cache);
   space = co_await check(SpaceMap::load(*device, loaded.record, superblock_pages));
-  committer = std::make_unique<Committer>(*device, *space, *space_staging, superblock_pages, loaded.record, loaded.slot);
+  committer =
+      std::make_unique<Committer>(*device, *space, *space_staging, superblock_pages, loaded.record, loaded.slot);
   space->opened(Generation{loaded.record.page.generation}, loaded.slot, loaded.other);
   last_sequence = Sequence{loaded.record.sequence};
   co_await check(load_catalog(loaded.record));
@@ -159,8 +160,10 @@ void PartitionState::start_flusher() {
 
 Task<Status> PartitionState::close() {
   if (snapshots.count() != 0 || scans_open != 0) {
-    co_return Error(Errc::busy, rt::str("partition ", path, " has ", snapshots.count(), " snapshots and ", scans_open, " scans open"),
-                    "drop them before close()");
+    co_return Error(
+        Errc::busy,
+        rt::str("partition ", path, " has ", snapshots.count(), " snapshots and ", scans_open, " scans open"),
+        "drop them before close()");
   }
   Status flushed;
   if (!options.read_only) {

@@ -12,7 +12,7 @@ namespace cambium {
 namespace {
 
 constexpr std::array<std::string_view, 9> kNames = {"path",  "mode",      "read_only", "memory",      "write_buffer",
-                                                     "cache", "direct_io", "readahead", "lock_wait_ms"};
+                                                    "cache", "direct_io", "readahead", "lock_wait_ms"};
 
 std::string_view trim(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
@@ -85,7 +85,8 @@ Result<Options> Options::parse(std::string_view text) {
     if (item.empty()) continue;
     const std::size_t equals = item.find('=');
     if (equals == std::string_view::npos) {
-      return Error(Errc::invalid_argument, rt::str("option \"", item, "\" has no value"), "write name=value; name=value");
+      return Error(Errc::invalid_argument, rt::str("option \"", item, "\" has no value"),
+                   "write name=value; name=value");
     }
     const Status parsed = parse_one(trim(item.substr(0, equals)), trim(item.substr(equals + 1)), options);
     if (!parsed) return parsed.error();

@@ -59,18 +59,18 @@ class PartitionState {
   Op<void> multi_get(TableState& table, std::span<const Bytes> keys, std::span<Value> values, ReadOptions options);
 
   // ---- the rest ----
-  Task<Status> compact(double slack);                     // compact.cc: until at most `slack` of the file is free
-  Task<Result<CheckReport>> inspect();                    // inspect.cc: behind Partition::check()
-  Stats stats() const;                                    // stats.cc
+  Task<Status> compact(double slack);   // compact.cc: until at most `slack` of the file is free
+  Task<Result<CheckReport>> inspect();  // inspect.cc: behind Partition::check()
+  Stats stats() const;                  // stats.cc
 
   Core& core;
   std::string path;
-  Options options;                        // as opened; options.path shows `path`
+  Options options;  // as opened; options.path shows `path`
   MemoryPlan plan{};
   std::unique_ptr<BlockDevice> device;
   std::optional<rt::BufferArena> arena;
   std::unique_ptr<PageCache> cache;
-  std::unique_ptr<WriteGroup> staging;      // node pages and overflow values
+  std::unique_ptr<WriteGroup> staging;  // node pages and overflow values
   std::unique_ptr<WriteGroup> space_staging;
   std::unique_ptr<SpaceMap> space;
   std::unique_ptr<TreeStore> trees;
@@ -85,8 +85,8 @@ class PartitionState {
   bool superblock_damaged = false;
   bool closing = false;
   bool flusher_running = false;
-  std::uint64_t scans_open = 0;             // scans and bulk loads hold on to the parts above
-  Gate operations;                          // what close() waits for
+  std::uint64_t scans_open = 0;  // scans and bulk loads hold on to the parts above
+  Gate operations;               // what close() waits for
   OperationStats counts;
 
   // The bytes of a found entry as a Value; waits only for overflow values.
@@ -94,7 +94,7 @@ class PartitionState {
   Value value_in_buffer(WriteBuffer& buffer, const BufferEntry& entry);
   Task<Result<Value>> overflow_value(Bytes reference);
 
-  Status writable() const;                  // why a write would be refused
+  Status writable() const;  // why a write would be refused
 
  private:
   explicit PartitionState(Core& on) : core(on) {}
@@ -115,14 +115,15 @@ class PartitionState {
   Task<Status> wait_for_room(std::size_t entries, std::size_t cost);
   Status check_write(Bytes key, std::size_t value_bytes) const;
   std::size_t waiting_writers_ = 0;
-  rt::WaitQueue write_turn_;                // writers behind the one that waits for room
+  rt::WaitQueue write_turn_;  // writers behind the one that waits for room
 
   // read_path.cc
   const BufferEntry* find_in_buffers(TableId table, Bytes key, WriteBuffer*& in);
   const BufferEntry* find_in_buffers(const SnapshotState& snapshot, TableId table, Bytes key, WriteBuffer*& in);
   Op<Value> get_waiting(Bytes key, TableStore& store, TableRoot root, ViewRef view, Lookup lookup, ReadOptions options);
   Op<Value> get_overflow(Bytes reference, ViewRef view);
-  Op<void> multi_get_waiting(TableState& table, std::span<const Bytes> keys, std::span<Value> values, ReadOptions options);
+  Op<void> multi_get_waiting(TableState& table, std::span<const Bytes> keys, std::span<Value> values,
+                             ReadOptions options);
   Status interrupted(const ReadOptions& options) const;
 };
 

@@ -63,7 +63,8 @@ const BufferEntry* PartitionState::find_in_buffers(TableId table, Bytes key, Wri
   return nullptr;
 }
 
-const BufferEntry* PartitionState::find_in_buffers(const SnapshotState& snapshot, TableId table, Bytes key, WriteBuffer*& in) {
+const BufferEntry* PartitionState::find_in_buffers(const SnapshotState& snapshot, TableId table, Bytes key,
+                                                   WriteBuffer*& in) {
   for (const PinnedBuffer& pinned : snapshot.buffers()) {
     in = &pinned.ordered->buffer;
     const BufferEntry* entry = in->find(table, key, snapshot.sequence());
@@ -82,12 +83,13 @@ Op<Value> PartitionState::get(TableState& table, Bytes key, ReadOptions read) {
   ++counts.gets;
   if (closing || key.size() > kKeyBytesMax || key.empty()) [[unlikely]] {
     if (closing) return Error(Errc::closed, rt::str("partition ", path, " is closed"));
-    return Error(Errc::invalid_argument, rt::str("a key of ", key.size(), " bytes; keys have ", kKeyBytesMin, " to ", kKeyBytesMax));
+    return Error(Errc::invalid_argument,
+                 rt::str("a key of ", key.size(), " bytes; keys have ", kKeyBytesMin, " to ", kKeyBytesMax));
   }
   WriteBuffer* in = nullptr;
   const SnapshotState* snapshot = read.snapshot != nullptr ? &read.snapshot->state() : nullptr;
-  const BufferEntry* entry = snapshot != nullptr ? find_in_buffers(*snapshot, table.id(), key, in)
-                                                 : find_in_buffers(table.id(), key, in);
+  const BufferEntry* entry =
+      snapshot != nullptr ? find_in_buffers(*snapshot, table.id(), key, in) : find_in_buffers(table.id(), key, in);
   if (entry != nullptr) return Result<Value>(value_in_buffer(*in, *entry));
 
   const TableRoot& root = snapshot != nullptr ? table.at(snapshot->generation()) : table.newest();
@@ -109,7 +111,8 @@ Op<Value> PartitionState::get(TableState& table, Bytes key, ReadOptions read) {
   return get_waiting(key, store, root, std::move(view), lookup, read);
 }
 
-Op<Value> PartitionState::get_waiting(Bytes key, TableStore& store, TableRoot root, ViewRef view, Lookup lookup, ReadOptions read) {
+Op<Value> PartitionState::get_waiting(Bytes key, TableStore& store, TableRoot root, ViewRef view, Lookup lookup,
+                                      ReadOptions read) {
   const GatePass pass(operations);
   const ViewRef held = std::move(view);
   // Most keys fit the frame; a copy is needed because the caller's bytes are only good until we first suspend.
@@ -148,15 +151,17 @@ Op<Value> PartitionState::get_overflow(Bytes reference, ViewRef view) {
 
 // ---- multi_get ----------------------------------------------------------------------------------------------------
 
-Op<void> PartitionState::multi_get(TableState& table, std::span<const Bytes> keys, std::span<Value> values, ReadOptions read) {
+Op<void> PartitionState::multi_get(TableState& table, std::span<const Bytes> keys, std::span<Value> values,
+                                   ReadOptions read) {
   constexpr std::size_t kInline = 32;
-  const bool plain = read.snapshot == nullptr && keys.size() <= kInline && buffers->empty() && !closing &&
-                     table.newest().height != 0;
+  const bool plain =
+      read.snapshot == nullptr && keys.size() <= kInline && buffers->empty() && !closing && table.newest().height != 0;
   const Core::Scope scope(core);
   if (!plain) return multi_get_waiting(table, keys, values, read);
   MultiLookup lookups[kInline];
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    if (keys[i].empty() || keys[i].size() > kKeyBytesMax) return Error(Errc::invalid_argument, "a key of an impossible length");
+    if (keys[i].empty() || keys[i].size() > kKeyBytesMax)
+      return Error(Errc::invalid_argument, "a key of an impossible length");
     lookups[i].key = keys[i];
   }
   counts.gets += keys.size();
@@ -178,7 +183,8 @@ Op<void> PartitionState::multi_get(TableState& table, std::span<const Bytes> key
 }
 
 // Something is not at hand: every key becomes a get of its own, and all of them wait together.
-Op<void> PartitionState::multi_get_waiting(TableState& table, std::span<const Bytes> keys, std::span<Value> values, ReadOptions read) {
+Op<void> PartitionState::multi_get_waiting(TableState& table, std::span<const Bytes> keys, std::span<Value> values,
+                                           ReadOptions read) {
   const GatePass pass(operations);
   std::vector<Op<Value>> gets;
   gets.reserve(keys.size());

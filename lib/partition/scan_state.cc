@@ -21,9 +21,12 @@ std::string after_prefix(Bytes prefix) {
 
 }  // namespace
 
-ScanState::ScanState(PartitionState& partition, TableState& table, const SnapshotState& snapshot, const ScanRange& range,
-                     const ScanOptions& options)
-    : partition_(partition), table_(table), snapshot_(snapshot), options_(options),
+ScanState::ScanState(PartitionState& partition, TableState& table, const SnapshotState& snapshot,
+                     const ScanRange& range, const ScanOptions& options)
+    : partition_(partition),
+      table_(table),
+      snapshot_(snapshot),
+      options_(options),
       from_(range.prefix.empty() ? range.from.str() : range.prefix.str()),
       to_(range.prefix.empty() ? range.to.str() : after_prefix(range.prefix)),
       from_exclusive_(range.prefix.empty() && range.from_exclusive),
@@ -55,7 +58,8 @@ Task<Status> ScanState::start() {
   for (const PinnedBuffer& pinned : snapshot_.buffers()) {
     if (!overlaps(pinned.ordered->buffer)) continue;
     co_await Flusher::order(partition_.core, *pinned.ordered, pinned.ordered->buffer.count(), false);
-    auto cursor = std::make_unique<BufferCursor>(pinned.pin, pinned.ordered->runs.runs(), table_.id(), snapshot_.sequence());
+    auto cursor =
+        std::make_unique<BufferCursor>(pinned.pin, pinned.ordered->runs.runs(), table_.id(), snapshot_.sequence());
     if (forward()) {
       from_.empty() ? cursor->seek_first() : (from_exclusive_ ? cursor->seek_after(from_) : cursor->seek(from_));
     } else {
@@ -65,7 +69,8 @@ Task<Status> ScanState::start() {
   }
   CursorOptions cursor_options;
   cursor_options.direction = forward() ? Direction::forward : Direction::reverse;
-  cursor_options.readahead_pages = options_.readahead_pages != 0 ? options_.readahead_pages : partition_.options.readahead_pages;
+  cursor_options.readahead_pages =
+      options_.readahead_pages != 0 ? options_.readahead_pages : partition_.options.readahead_pages;
   cursor_ = partition_.publisher->store_of(table_).cursor(table_.at(snapshot_.generation()), cursor_options);
   const Bytes begin = forward() ? Bytes(from_) : Bytes(to_);
   const bool inclusive = forward() ? !from_exclusive_ : to_inclusive_;
@@ -225,7 +230,8 @@ Op<std::span<const Entry>> ScanState::next_page_waiting() {
 }
 
 Op<const Entry*> ScanState::next() {
-  if (position_ < page_.size()) [[likely]] return Result<const Entry*>(&page_[position_++]);
+  if (position_ < page_.size()) [[likely]]
+    return Result<const Entry*>(&page_[position_++]);
   if (!error_) return error_.error();
   if (done_) return Result<const Entry*>(nullptr);
   if (try_fill() == Fill::ready) {

@@ -65,13 +65,13 @@ class ScanState {
   bool from_exclusive_;
   bool to_inclusive_;
   std::unique_ptr<TableCursor> cursor_;
-  std::vector<std::unique_ptr<BufferCursor>> buffers_;   // newest first
-  std::vector<Entry> merged_;                            // a page put together from several sources
-  std::span<const Entry> page_;                          // what is shown: merged_, or the cursor's own page
-  std::size_t position_ = 0;                             // of next() in the page
-  std::vector<std::size_t> long_values_;                 // entries of the page whose value is in extents
+  std::vector<std::unique_ptr<BufferCursor>> buffers_;  // newest first
+  std::vector<Entry> merged_;                           // a page put together from several sources
+  std::span<const Entry> page_;                         // what is shown: merged_, or the cursor's own page
+  std::size_t position_ = 0;                            // of next() in the page
+  std::vector<std::size_t> long_values_;                // entries of the page whose value is in extents
   std::vector<OverflowBuffer> value_memory_;
-  std::uint64_t left_;                                   // entries until the limit
+  std::uint64_t left_;  // entries until the limit
   bool started_ = false;
   bool done_ = false;
   Status error_;

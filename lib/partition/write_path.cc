@@ -21,7 +21,8 @@ Status PartitionState::writable() const {
 
 Status PartitionState::check_write(Bytes key, std::size_t value_bytes) const {
   if (key.size() < kKeyBytesMin || key.size() > kKeyBytesMax) [[unlikely]] {
-    return Error(Errc::invalid_argument, rt::str("a key of ", key.size(), " bytes; keys have ", kKeyBytesMin, " to ", kKeyBytesMax));
+    return Error(Errc::invalid_argument,
+                 rt::str("a key of ", key.size(), " bytes; keys have ", kKeyBytesMin, " to ", kKeyBytesMax));
   }
   const std::uint64_t limit = std::min<std::uint64_t>(kValueBytesMax, options.memory_bytes / 2);
   if (value_bytes > limit) [[unlikely]] {
@@ -39,15 +40,19 @@ void PartitionState::apply(TableState& table, Bytes key, Bytes value, WriteKind 
 
 // True when an entry of this size fits the active buffer, maybe after opening a new one.
 bool PartitionState::make_room(std::size_t key_bytes, std::size_t value_bytes) {
-  if (buffers->active().fits(key_bytes, value_bytes)) [[likely]] return true;
+  if (buffers->active().fits(key_bytes, value_bytes)) [[likely]]
+    return true;
   return !buffers->active_empty() && buffers->rotate() && buffers->active().fits(key_bytes, value_bytes);
 }
 
-Op<void> PartitionState::write_one(TableState& table, Bytes key, Bytes value, WriteKind kind, WriteOptions write_options) {
+Op<void> PartitionState::write_one(TableState& table, Bytes key, Bytes value, WriteKind kind,
+                                   WriteOptions write_options) {
   Status ok = check_write(key, value.size());
-  if (!ok) [[unlikely]] return ok;
+  if (!ok) [[unlikely]]
+    return ok;
   ok = writable();
-  if (!ok) [[unlikely]] return ok;
+  if (!ok) [[unlikely]]
+    return ok;
   if (!buffers->active().reserve_value(value.size())) [[unlikely]] {
     return Error(Errc::resource, rt::str("no memory for a value of ", value.size(), " bytes"));
   }
@@ -56,7 +61,8 @@ Op<void> PartitionState::write_one(TableState& table, Bytes key, Bytes value, Wr
     return Status();
   }
   if (write_options.no_stall) {
-    return Error(Errc::would_stall, rt::str("every write buffer is full (", buffers->bytes_used(), " bytes wait for the flusher)"),
+    return Error(Errc::would_stall,
+                 rt::str("every write buffer is full (", buffers->bytes_used(), " bytes wait for the flusher)"),
                  "wait for a flush, or raise memory_bytes");
   }
   const Core::Scope scope(core);
@@ -109,8 +115,9 @@ Op<void> PartitionState::write_batch(TableState& table, const WriteBatch& batch,
                  rt::str("a batch of ", cost, " bytes does not fit one write buffer of ", plan.buffer_bytes),
                  "split the batch, or raise write_buffer_bytes");
   }
-  const bool room = buffers->active().fits_batch(batch.count(), cost) ||
-                    (!buffers->active_empty() && buffers->rotate() && buffers->active().fits_batch(batch.count(), cost));
+  const bool room =
+      buffers->active().fits_batch(batch.count(), cost) ||
+      (!buffers->active_empty() && buffers->rotate() && buffers->active().fits_batch(batch.count(), cost));
   if (waiting_writers_ == 0 && room) {
     for (const WriteBatch::Write& write : batch.writes()) {
       apply(table, batch.key_of(write), batch.value_of(write), write.remove ? WriteKind::del : WriteKind::put);
@@ -126,7 +133,8 @@ Op<void> PartitionState::write_batch_waiting(TableState& table, const WriteBatch
   const GatePass pass(operations);
   const WriteBatch copy = batch;
   std::size_t cost = 0;
-  for (const WriteBatch::Write& write : copy.writes()) cost += buffers->active().cost_bytes(write.key_bytes, write.value_bytes);
+  for (const WriteBatch::Write& write : copy.writes())
+    cost += buffers->active().cost_bytes(write.key_bytes, write.value_bytes);
   co_await check(wait_for_room(copy.count(), cost));
   for (const WriteBatch::Write& write : copy.writes()) {
     apply(table, copy.key_of(write), copy.value_of(write), write.remove ? WriteKind::del : WriteKind::put);

@@ -31,11 +31,11 @@ class AllocationGroup {
   // Requires: end <= limit().
   Run find(std::uint32_t from, std::uint32_t end, std::uint32_t wanted, std::uint32_t least) const noexcept;
 
-  void use(Run run) noexcept;       // free -> used
-  void hold(Run run) noexcept;      // used -> held
-  void release(Run run) noexcept;   // held -> free
-  void unuse(Run run) noexcept;     // used -> free: an allocation taken back
-  void unhold(Run run) noexcept;    // held -> used: a free taken back
+  void use(Run run) noexcept;                    // free -> used
+  void hold(Run run) noexcept;                   // used -> held
+  void release(Run run) noexcept;                // held -> free
+  void unuse(Run run) noexcept;                  // used -> free: an allocation taken back
+  void unhold(Run run) noexcept;                 // held -> used: a free taken back
   void set_limit(std::uint32_t limit) noexcept;  // Requires: pages beyond a smaller limit are free
 
   bool used(std::uint32_t page) const noexcept { return test(used_, page); }
@@ -44,15 +44,17 @@ class AllocationGroup {
   std::uint32_t free_pages() const noexcept { return free_pages_; }
   std::uint32_t used_pages() const noexcept { return used_pages_; }
   std::uint32_t held_pages() const noexcept { return limit_ - free_pages_ - used_pages_; }
-  std::uint32_t free_tail() const noexcept;      // free pages at the end of the group
+  std::uint32_t free_tail() const noexcept;  // free pages at the end of the group
   void write_to(format::GroupBitmapPage& page) const noexcept;
 
-  bool dirty = true;        // differs from what is on disk
-  std::uint32_t slot = 1;   // the slot that holds the newest copy on disk; the other is written next
+  bool dirty = true;       // differs from what is on disk
+  std::uint32_t slot = 1;  // the slot that holds the newest copy on disk; the other is written next
 
  private:
   using Words = std::vector<std::uint64_t>;
-  static bool test(const Words& words, std::uint32_t page) noexcept { return ((words[page / 64] >> (page % 64)) & 1) != 0; }
+  static bool test(const Words& words, std::uint32_t page) noexcept {
+    return ((words[page / 64] >> (page % 64)) & 1) != 0;
+  }
   static void set(Words& words, Run run, bool value, bool expected) noexcept;
 
   std::uint32_t limit_;

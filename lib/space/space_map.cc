@@ -69,7 +69,8 @@ Task<Status> SpaceMap::load_groups(const format::Superblock& superblock, char* s
     if (!read) co_return read;
     if (wrong(record.checksum, format::PageType::group_table, id)) co_return damaged(id, "fails its checksum");
     const auto& page = *reinterpret_cast<const GroupTablePage*>(staging);
-    const std::uint64_t expected = std::min<std::uint64_t>(kGroupsPerTable, groups - std::uint64_t{region} * kGroupsPerTable);
+    const std::uint64_t expected =
+        std::min<std::uint64_t>(kGroupsPerTable, groups - std::uint64_t{region} * kGroupsPerTable);
     if (page.page.count != expected) co_return damaged(id, "lists another number of groups");
     records_.insert(records_.end(), page.groups, page.groups + page.page.count);
     tables_.push_back({.dirty = false, .slot = record.slot, .checksum = record.checksum});
@@ -230,7 +231,8 @@ Task<Status> SpaceMap::grow(std::uint64_t pages) {
     co_return Error(Errc::no_space, rt::str(device_.name(), " would grow beyond ", kFilePagesMax, " pages"),
                     "shard the data over more partitions");
   }
-  if (ceiling_ <= file_pages_) co_return Error(Errc::no_space, rt::str(device_.name(), " is being compacted: it does not grow"));
+  if (ceiling_ <= file_pages_)
+    co_return Error(Errc::no_space, rt::str(device_.name(), " is being compacted: it does not grow"));
   if (!device_.resizable()) co_return Error(Errc::no_space, rt::str(device_.name(), " is full and cannot grow"));
   if (device_.size_bytes() < target * kPageBytes) {
     Status resized = co_await device_.resize(target * kPageBytes);
@@ -257,7 +259,8 @@ std::uint64_t SpaceMap::shrink_free_tail(std::uint64_t pages_min) {
       tables_.back().dirty = true;
       continue;
     }
-    if (file_pages_ - tail < pages_min) tail = static_cast<std::uint32_t>(file_pages_ > pages_min ? file_pages_ - pages_min : 0);
+    if (file_pages_ - tail < pages_min)
+      tail = static_cast<std::uint32_t>(file_pages_ > pages_min ? file_pages_ - pages_min : 0);
     last.set_limit(last.limit() - tail);
     last.dirty = last.dirty || tail != 0;
     free_pages_ -= tail;
@@ -274,8 +277,13 @@ void SpaceMap::write_bitmap(std::uint32_t group, Generation generation, char* pa
   record.slot = 1 - g.slot;
   auto& bitmap = *reinterpret_cast<GroupBitmapPage*>(page);
   std::memset(page, 0, kPageBytes);
-  bitmap.page = {.checksum = 0, .type = format::PageType::group_bitmap, .level = 0, .count = 0,
-                 .page_id = raw(bitmap_page(group, record.slot)), .generation = raw(generation), .file_id = file_id_};
+  bitmap.page = {.checksum = 0,
+                 .type = format::PageType::group_bitmap,
+                 .level = 0,
+                 .count = 0,
+                 .page_id = raw(bitmap_page(group, record.slot)),
+                 .generation = raw(generation),
+                 .file_id = file_id_};
   bitmap.group = group;
   g.write_to(bitmap);
   record.checksum = format::seal_page(page);
@@ -290,8 +298,13 @@ void SpaceMap::write_table(std::uint32_t region, Generation generation, char* pa
   const std::uint32_t count = std::min(kGroupsPerTable, group_count() - first);
   auto& out = *reinterpret_cast<GroupTablePage*>(page);
   std::memset(page, 0, kPageBytes);
-  out.page = {.checksum = 0, .type = format::PageType::group_table, .level = 0, .count = static_cast<std::uint16_t>(count),
-              .page_id = raw(table_page(region, 1 - table.slot)), .generation = raw(generation), .file_id = file_id_};
+  out.page = {.checksum = 0,
+              .type = format::PageType::group_table,
+              .level = 0,
+              .count = static_cast<std::uint16_t>(count),
+              .page_id = raw(table_page(region, 1 - table.slot)),
+              .generation = raw(generation),
+              .file_id = file_id_};
   out.region = region;
   std::copy_n(records_.begin() + first, count, out.groups);
   table.checksum = format::seal_page(page);

@@ -44,7 +44,8 @@ class SpaceMap {
   // After load(): the generations in the superblock's slots; `other` is 0 when that slot is not valid.
   void opened(Generation newest, unsigned slot, Generation other);
 
-  // Pages for the commit being built: up to `wanted` contiguous pages, at least `least`, low in the file. Errors: no_space when the file has no such run: grow(), or ask for less.
+  // Pages for the commit being built: up to `wanted` contiguous pages, at least `least`, low in the file. Errors:
+  // no_space when the file has no such run: grow(), or ask for less.
   Result<PageRun> allocate(std::uint32_t wanted, std::uint32_t least);
   // Gives back the unused end of a run allocated for this commit.
   void give_back(PageRun tail);
@@ -78,11 +79,13 @@ class SpaceMap {
   std::uint64_t used_pages() const noexcept { return used_pages_ + kFixedPages; }
   std::uint64_t free_pages() const noexcept { return free_pages_; }
   std::uint64_t held_pages() const noexcept { return file_pages_ - used_pages() - free_pages_; }
-  bool used(PageId page) const noexcept;   // for the checker
+  bool used(PageId page) const noexcept;  // for the checker
   bool held(PageId page) const noexcept;
   std::uint32_t group_count() const noexcept { return static_cast<std::uint32_t>(groups_.size()); }
   // Free pages that only wait for the superblock's other slot to move on.
-  std::uint64_t held_by_fallback() const noexcept { return generations_.pinned_pages(slot_generation_[1 - newest_slot_]); }
+  std::uint64_t held_by_fallback() const noexcept {
+    return generations_.pinned_pages(slot_generation_[1 - newest_slot_]);
+  }
 
  private:
   static constexpr std::uint64_t kFixedPages = format::kSuperblockPages;
@@ -115,7 +118,7 @@ class SpaceMap {
   BlockDevice& device_;
   std::uint64_t file_id_;
   std::uint64_t file_pages_ = 0;
-  std::uint64_t used_pages_ = 0;   // without the superblocks
+  std::uint64_t used_pages_ = 0;  // without the superblocks
   std::uint64_t free_pages_ = 0;
   std::vector<AllocationGroup> groups_;
   std::vector<format::GroupRecord> records_;
@@ -126,7 +129,7 @@ class SpaceMap {
   unsigned newest_slot_ = 0;
   Search searches_[kSizeClasses] = {};  // per power of two of run length; restarted by every commit
   std::uint64_t ceiling_ = kFilePagesMax;
-  std::vector<PageRun> allocated_;   // by the commit being built
+  std::vector<PageRun> allocated_;  // by the commit being built
   std::vector<PageRun> freed_;
   std::vector<PageRun> born_and_freed_;
 };

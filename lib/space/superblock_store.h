@@ -16,9 +16,9 @@ namespace cambium {
 
 struct LoadedSuperblock {
   format::Superblock record;
-  unsigned slot = 0;            // where the newest generation is
-  Generation other{};           // generation of the other slot; 0 when it is damaged or was never written
-  bool damaged = false;         // some copy failed its checksum: reported, and mended by the next commit
+  unsigned slot = 0;     // where the newest generation is
+  Generation other{};    // generation of the other slot; 0 when it is damaged or was never written
+  bool damaged = false;  // some copy failed its checksum: reported, and mended by the next commit
 };
 
 // `page_buffer`: kPageBytes * 4, aligned for the device.

@@ -27,7 +27,11 @@ class WriteGroup {
  public:
   // `memory`: slots * slot_bytes, aligned for the device; `buffer_index` as registered, or -1.
   WriteGroup(BlockDevice& device, char* memory, std::size_t slots, std::size_t slot_bytes, std::int32_t buffer_index)
-      : device_(device), memory_(memory), slot_bytes_(slot_bytes), buffer_index_(buffer_index), count_(slots),
+      : device_(device),
+        memory_(memory),
+        slot_bytes_(slot_bytes),
+        buffer_index_(buffer_index),
+        count_(slots),
         slots_(std::make_unique<Slot[]>(slots)) {
     for (std::size_t i = slots; i != 0; --i) {
       slots_[i - 1].group = this;
@@ -53,8 +57,8 @@ class WriteGroup {
     ++writes_;
     Slot& s = slots_[slot];
     s.request = {};
-    s.request.io = {.kind = rt::IoKind::write, .buffer_index = buffer_index_, .bytes = bytes, .offset = offset,
-                    .data = data(slot)};
+    s.request.io = {
+        .kind = rt::IoKind::write, .buffer_index = buffer_index_, .bytes = bytes, .offset = offset, .data = data(slot)};
     s.request.done = [](DeviceRequest& request) noexcept {
       auto& done = reinterpret_cast<Slot&>(request);  // the request is its first member
       done.group->completed(done);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Divides a sorted stream of entries into nodes: how full each one gets, and that the last ones are not left thin. Pure.
+// Divides a sorted stream of entries into nodes: how full each one gets, and that the last ones are not left thin.
+// Pure.
 //
 // A node is closed when it reaches the target fill or when the next entry does not fit. The last closed node is held
 // back until another one has closed after it, so that finish() can even out the last two.
@@ -48,9 +49,9 @@ class NodePacker {
   bool leaf_;
   std::size_t target_bytes_;
   std::vector<node::NodeEntry> entries_;
-  std::size_t first_ = 0;                // start of the first group
-  std::vector<std::size_t> ends_;        // of the closed groups
-  node::NodeSize open_;                  // the entries after the last closed group
+  std::size_t first_ = 0;          // start of the first group
+  std::vector<std::size_t> ends_;  // of the closed groups
+  node::NodeSize open_;            // the entries after the last closed group
   bool finished_ = false;
   std::uint64_t added_ = 0;
 };

@@ -48,7 +48,8 @@ Task<Status> TreeBuilder::emit(std::size_t index) {
   while (from.packer.ready()) {
     const std::span<const NodeEntry> entries = from.packer.front();
     PageWriter::Slot slot = co_await check(writer_.next());
-    node::build_node(slot.data, {slot.id, writer_.generation(), writer_.file_id(), static_cast<unsigned>(index)}, entries);
+    node::build_node(slot.data, {slot.id, writer_.generation(), writer_.file_id(), static_cast<unsigned>(index)},
+                     entries);
     NodeEntry child;
     child.child.page = static_cast<std::uint32_t>(raw(slot.id));
     child.child.checksum = writer_.seal(slot, index > 0 || writer_.cache().has_free_frame());

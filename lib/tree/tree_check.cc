@@ -21,8 +21,8 @@ namespace {
 struct Pending {
   format::ChildPointer pointer;
   unsigned level;
-  std::string low;    // every key is >= low
-  std::string high;   // every key is < high, unless empty
+  std::string low;   // every key is >= low
+  std::string high;  // every key is < high, unless empty
 };
 
 Error broken(PageCache& cache, const Pending& at, std::string_view what) {
@@ -32,7 +32,8 @@ Error broken(PageCache& cache, const Pending& at, std::string_view what) {
 
 class TreeChecker {
  public:
-  TreeChecker(PageCache& cache, PageVisitor& visitor) : cache_(cache), visitor_(visitor), key_(kKeyBytesMax + NodeView::kKeySlack) {}
+  TreeChecker(PageCache& cache, PageVisitor& visitor)
+      : cache_(cache), visitor_(visitor), key_(kKeyBytesMax + NodeView::kKeySlack) {}
 
   Task<Status> run(const TableRoot& root) {
     stack_.push_back({root.pointer, root.height - 1, {}, {}});
@@ -50,8 +51,9 @@ class TreeChecker {
       if (cache_.core().over_budget()) co_await cache_.core().yield();
     }
     if (pages_ != root.node_pages || overflow_pages_ != root.overflow_pages) {
-      co_return Error(Errc::corruption, rt::str("a table of ", cache_.device().name(), " has ", pages_, " + ", overflow_pages_,
-                                                " pages, its catalog row says ", root.node_pages, " + ", root.overflow_pages));
+      co_return Error(Errc::corruption,
+                      rt::str("a table of ", cache_.device().name(), " has ", pages_, " + ", overflow_pages_,
+                              " pages, its catalog row says ", root.node_pages, " + ", root.overflow_pages));
     }
     co_return Status();
   }
@@ -64,7 +66,8 @@ class TreeChecker {
     const std::size_t first = stack_.size();
     for (std::size_t i = 0; i < view.count(); ++i) {
       const std::string low = i == 0 ? at.low : std::string(key_.data(), view.separator(i, key_.data()));
-      const std::string high = i + 1 == view.count() ? at.high : std::string(key_.data(), view.separator(i + 1, key_.data()));
+      const std::string high =
+          i + 1 == view.count() ? at.high : std::string(key_.data(), view.separator(i + 1, key_.data()));
       if ((i > 0 && low <= previous) || (!at.high.empty() && i > 0 && low >= at.high)) {
         return broken(cache_, at, "has separators out of order");
       }
@@ -82,12 +85,14 @@ class TreeChecker {
 
   Task<Status> check_leaf(const NodeView& view, const Pending& at) {
     ++pages_;
-    if (view.count() != at.pointer.entries) co_return broken(cache_, at, "has another entry count than its parent says");
+    if (view.count() != at.pointer.entries)
+      co_return broken(cache_, at, "has another entry count than its parent says");
     std::string previous;
     for (std::size_t i = 0; i < view.count(); ++i) {
       const std::string key(key_.data(), view.leaf_key(i, key_.data()));
       if (i > 0 && key <= previous) co_return broken(cache_, at, "has keys out of order");
-      if (key < at.low || (!at.high.empty() && key >= at.high)) co_return broken(cache_, at, "has keys outside its bounds");
+      if (key < at.low || (!at.high.empty() && key >= at.high))
+        co_return broken(cache_, at, "has keys outside its bounds");
       previous = key;
       const node::LeafEntry entry = view.leaf_entry(i);
       if (entry.kind == format::EntryKind::overflow) {

@@ -119,7 +119,7 @@ void TreeCursor::warm_next() noexcept {
 // Asks for the next leaves of this branch. A miss doubles the window; a scan that never misses never gets here.
 void TreeCursor::read_ahead(bool missed) {
   if (missed) window_ = std::min(window_ * 2, options_.readahead_pages);
-  ahead_ = ahead_ > 0 ? ahead_ - 1 : 0;  // the cursor has just moved onto one of them
+  ahead_ = ahead_ > 0 ? ahead_ - 1 : 0;              // the cursor has just moved onto one of them
   if (window_ <= 1 || ahead_ > window_ / 2) return;  // refill in halves: fewer, larger submissions
   const NodeView branch(branch_.bytes());
   const std::size_t left = forward() ? branch.count() - 1 - index_ : index_;

@@ -40,14 +40,14 @@ class TreeCursor final : public TableCursor {
   TableRoot root_;
   CursorOptions options_;
   PageRef leaf_;
-  PageRef branch_;              // the leaf's parent; empty when the leaf is the root
-  std::size_t index_ = 0;       // of the leaf in the branch
-  std::string fence_;           // where the branch's neighbour begins, in the direction of travel
+  PageRef branch_;         // the leaf's parent; empty when the leaf is the root
+  std::size_t index_ = 0;  // of the leaf in the branch
+  std::string fence_;      // where the branch's neighbour begins, in the direction of travel
   bool has_fence_ = false;
   std::string scratch_;
-  std::vector<char> keys_;      // the keys of the current page, put together
-  unsigned window_ = 0;         // leaves of read-ahead
-  std::size_t ahead_ = 0;       // leaves of this branch already asked for, counted in the direction of travel
+  std::vector<char> keys_;  // the keys of the current page, put together
+  unsigned window_ = 0;     // leaves of read-ahead
+  std::size_t ahead_ = 0;   // leaves of this branch already asked for, counted in the direction of travel
 };
 
 }  // namespace cambium

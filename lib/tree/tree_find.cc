@@ -51,10 +51,10 @@ namespace {
 
 // One of several lookups on their way down together.
 struct Step {
-  FrameIndex frame = kNoFrame;   // where it is, or (guessed) the branch it left
+  FrameIndex frame = kNoFrame;  // where it is, or (guessed) the branch it left
   unsigned level = 0;
   std::uint32_t index = 0;
-  bool guessed = false;          // `hint` says where it goes, not yet confirmed
+  bool guessed = false;  // `hint` says where it goes, not yet confirmed
   PageCache::Hint hint;
 };
 
@@ -83,7 +83,8 @@ void TreeStore::find_many(const TableRoot& root, std::span<MultiLookup> lookups)
     for (std::size_t i = 0; i < group.size(); ++i) {
       MultiLookup& l = group[i];
       steps[i].level = l.lookup.started ? l.lookup.level : root.height - 1;
-      steps[i].frame = l.lookup.started ? cache_.find(l.lookup.missing.id()) : cache_.find(root.pointer.id(), root.frame);
+      steps[i].frame =
+          l.lookup.started ? cache_.find(l.lookup.missing.id()) : cache_.find(root.pointer.id(), root.frame);
       l.state = FindState::missing;
       if (steps[i].frame == kNoFrame && !l.lookup.started) l.lookup = {root.pointer, steps[i].level, true};
       if (steps[i].frame != kNoFrame) deepest = std::max(deepest, steps[i].level);

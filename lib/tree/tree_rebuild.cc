@@ -163,7 +163,8 @@ Task<Status> TreeRebuild::rebuild_run(unsigned level, std::size_t& node, std::si
     if (is_dirty && raw(move_limit_) != 0 && level == 0 && changed && packer_->fill_if_finished() >= kFillMin) break;
     const bool may_extend = changed && slot < siblings && taken < kSiblingsMax;
     if (!is_dirty && !(may_extend && packer_->fill_if_finished() < kFillMin)) break;
-    const Bytes bound = parent != nullptr ? Bytes(bound_.data(), NodeView(parent).separator(slot, bound_.data())) : Bytes();
+    const Bytes bound =
+        parent != nullptr ? Bytes(bound_.data(), NodeView(parent).separator(slot, bound_.data())) : Bytes();
     if (is_dirty) {
       read_ahead(level, node);
       if (level == 0) {

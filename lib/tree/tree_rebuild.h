@@ -43,14 +43,14 @@ class TreeRebuild {
   // A node that is replaced, or whose children may be.
   struct DirtyNode {
     format::ChildPointer pointer;
-    std::uint32_t parent;   // index among the dirty nodes one level up
-    std::uint32_t slot;     // which child of it
-    std::uint32_t first;    // leaf: changes [first, end); branch: replacements [first, end) of the level below
+    std::uint32_t parent;  // index among the dirty nodes one level up
+    std::uint32_t slot;    // which child of it
+    std::uint32_t first;   // leaf: changes [first, end); branch: replacements [first, end) of the level below
     std::uint32_t end;
-    bool forced;            // replaced even if nothing in it changes (relocation)
+    bool forced;  // replaced even if nothing in it changes (relocation)
   };
   struct NewChild {
-    Bytes key;              // its lower bound; empty for the first of a replacement: the old separator stays
+    Bytes key;  // its lower bound; empty for the first of a replacement: the old separator stays
     format::ChildPointer pointer;
   };
   // Children [slot_first, slot_end) of a dirty node became outputs [out_first, out_end).
@@ -94,21 +94,21 @@ class TreeRebuild {
   PageCache& cache_;
   Core& core_;
   std::span<const Change> changes_;
-  PageId move_limit_{};                     // relocation: pages from here on are moved
-  std::uint64_t value_pages_left_ = 0;      // relocation: pages of long values that may still be moved
-  bool* more_ = nullptr;                    // relocation: set when something beyond the limit is left
+  PageId move_limit_{};                 // relocation: pages from here on are moved
+  std::uint64_t value_pages_left_ = 0;  // relocation: pages of long values that may still be moved
+  bool* more_ = nullptr;                // relocation: set when something beyond the limit is left
   std::vector<std::vector<DirtyNode>> levels_;
-  LevelOutput below_;                       // of the level last rebuilt
-  LevelOutput output_;                      // of the level being rebuilt
+  LevelOutput below_;   // of the level last rebuilt
+  LevelOutput output_;  // of the level being rebuilt
 
   // The run being rebuilt.
   std::unique_ptr<NodePacker> packer_;
   EntryScratch scratch_;
   std::vector<std::pair<PageRun, Generation>> retired_;
-  std::string last_key_;                    // of the page emitted before, for the separator
+  std::string last_key_;  // of the page emitted before, for the separator
   bool keep_in_cache_ = false;
-  std::vector<char> bound_;                 // a separator of the parent, put together
-  std::size_t ahead_ = 0;                   // dirty nodes of this level already asked for
+  std::vector<char> bound_;  // a separator of the parent, put together
+  std::size_t ahead_ = 0;    // dirty nodes of this level already asked for
 };
 
 }  // namespace cambium

@@ -6,9 +6,7 @@
 
 namespace cambium::rt {
 
-Arena::Arena(std::size_t chunk_bytes) noexcept : chunk_bytes_(chunk_bytes) {
-  CAMBIUM_ASSERT(chunk_bytes >= 64);
-}
+Arena::Arena(std::size_t chunk_bytes) noexcept : chunk_bytes_(chunk_bytes) { CAMBIUM_ASSERT(chunk_bytes >= 64); }
 
 Arena::~Arena() {
   for (Chunk& chunk : chunks_) free_chunk(chunk);

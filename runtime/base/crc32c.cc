@@ -117,9 +117,7 @@ std::uint32_t crc32c_combine(std::uint32_t crc_a, std::uint32_t crc_b, std::size
   return multiply(crc_a, power(kXToThe8, bytes_b)) ^ crc_b;
 }
 
-bool crc32c_available(Crc32cImpl impl) noexcept {
-  return extend_of(impl) != nullptr;
-}
+bool crc32c_available(Crc32cImpl impl) noexcept { return extend_of(impl) != nullptr; }
 
 std::uint32_t crc32c_with(Crc32cImpl impl, const void* data, std::size_t bytes, std::uint32_t seed) noexcept {
   const Extend extend = extend_of(impl);
@@ -141,8 +139,6 @@ std::string_view crc32c_impl_name(Crc32cImpl impl) noexcept {
   CAMBIUM_UNREACHABLE();
 }
 
-std::string_view crc32c_impl_name() noexcept {
-  return crc32c_impl_name(best_impl());
-}
+std::string_view crc32c_impl_name() noexcept { return crc32c_impl_name(best_impl()); }
 
 }  // namespace cambium::rt

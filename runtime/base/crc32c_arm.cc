@@ -17,9 +17,7 @@ namespace {
 constexpr unsigned long kHwcapCrc32 = 1ul << 7;  // HWCAP_CRC32 of the kernel's <asm/hwcap.h>
 }  // namespace
 
-bool has_armv8() noexcept {
-  return (::getauxval(AT_HWCAP) & kHwcapCrc32) != 0;
-}
+bool has_armv8() noexcept { return (::getauxval(AT_HWCAP) & kHwcapCrc32) != 0; }
 
 __attribute__((target("+crc"))) std::uint32_t extend_armv8(std::uint32_t state, const unsigned char* at,
                                                            std::size_t bytes) noexcept {

@@ -20,9 +20,7 @@ inline constexpr std::uint32_t kX = 0x40000000u;        // x^1
 inline constexpr std::uint32_t kXToThe8 = 0x00800000u;  // x^8: one byte further
 
 /// a * x mod P.
-constexpr std::uint32_t times_x(std::uint32_t a) noexcept {
-  return (a >> 1) ^ ((a & 1) != 0 ? kPolynomial : 0);
-}
+constexpr std::uint32_t times_x(std::uint32_t a) noexcept { return (a >> 1) ^ ((a & 1) != 0 ? kPolynomial : 0); }
 
 /// a * b mod P.
 constexpr std::uint32_t multiply(std::uint32_t a, std::uint32_t b) noexcept {
@@ -45,9 +43,7 @@ constexpr std::uint32_t power(std::uint32_t base, std::uint64_t exponent) noexce
 }
 
 /// x^n mod P.
-constexpr std::uint32_t x_power(std::uint64_t n) noexcept {
-  return power(kX, n);
-}
+constexpr std::uint32_t x_power(std::uint64_t n) noexcept { return power(kX, n); }
 
 static_assert(multiply(kOne, kPolynomial) == kPolynomial);
 static_assert(x_power(8) == kXToThe8);

@@ -76,12 +76,8 @@ CAMBIUM_TARGET_SSE42 inline std::uint32_t extend_chains(std::uint32_t state, con
   return state;
 }
 
-consteval long long fold_low(std::uint64_t bits) noexcept {
-  return x_power(bits + 64 - 33);
-}
-consteval long long fold_high(std::uint64_t bits) noexcept {
-  return x_power(bits - 33);
-}
+consteval long long fold_low(std::uint64_t bits) noexcept { return x_power(bits + 64 - 33); }
+consteval long long fold_high(std::uint64_t bits) noexcept { return x_power(bits - 33); }
 
 /// Constants that move every lane by the same number of bits.
 template <std::uint64_t kBits>
@@ -114,9 +110,7 @@ CAMBIUM_TARGET_AVX512 inline std::uint32_t reduce(__m512i lanes) noexcept {
   return static_cast<std::uint32_t>(_mm_crc32_u64(low, static_cast<std::uint64_t>(_mm_extract_epi64(lane, 1))));
 }
 
-CAMBIUM_TARGET_AVX512 inline __m512i load64(const unsigned char* at) noexcept {
-  return _mm512_loadu_si512(at);
-}
+CAMBIUM_TARGET_AVX512 inline __m512i load64(const unsigned char* at) noexcept { return _mm512_loadu_si512(at); }
 
 /// Requires bytes >= 256. Four registers, since a carry-less multiplication takes longer than a load.
 CAMBIUM_TARGET_AVX512 inline std::uint32_t extend_folding(std::uint32_t state, const unsigned char*& at,

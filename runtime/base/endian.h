@@ -72,37 +72,17 @@ constexpr void store_le(B* to, U value) noexcept {
 
 }  // namespace detail
 
-inline std::uint16_t load_le16(const void* from) noexcept {
-  return detail::load_le<std::uint16_t>(from);
-}
-inline std::uint32_t load_le32(const void* from) noexcept {
-  return detail::load_le<std::uint32_t>(from);
-}
-inline std::uint64_t load_le64(const void* from) noexcept {
-  return detail::load_le<std::uint64_t>(from);
-}
-inline std::uint32_t load_be32(const void* from) noexcept {
-  return byte_swap(load_le32(from));
-}
-inline std::uint64_t load_be64(const void* from) noexcept {
-  return byte_swap(load_le64(from));
-}
+inline std::uint16_t load_le16(const void* from) noexcept { return detail::load_le<std::uint16_t>(from); }
+inline std::uint32_t load_le32(const void* from) noexcept { return detail::load_le<std::uint32_t>(from); }
+inline std::uint64_t load_le64(const void* from) noexcept { return detail::load_le<std::uint64_t>(from); }
+inline std::uint32_t load_be32(const void* from) noexcept { return byte_swap(load_le32(from)); }
+inline std::uint64_t load_be64(const void* from) noexcept { return byte_swap(load_le64(from)); }
 
-inline void store_le16(void* to, std::uint16_t value) noexcept {
-  detail::store_le(to, value);
-}
-inline void store_le32(void* to, std::uint32_t value) noexcept {
-  detail::store_le(to, value);
-}
-inline void store_le64(void* to, std::uint64_t value) noexcept {
-  detail::store_le(to, value);
-}
-inline void store_be32(void* to, std::uint32_t value) noexcept {
-  detail::store_le(to, byte_swap(value));
-}
-inline void store_be64(void* to, std::uint64_t value) noexcept {
-  detail::store_le(to, byte_swap(value));
-}
+inline void store_le16(void* to, std::uint16_t value) noexcept { detail::store_le(to, value); }
+inline void store_le32(void* to, std::uint32_t value) noexcept { detail::store_le(to, value); }
+inline void store_le64(void* to, std::uint64_t value) noexcept { detail::store_le(to, value); }
+inline void store_be32(void* to, std::uint32_t value) noexcept { detail::store_le(to, byte_swap(value)); }
+inline void store_be64(void* to, std::uint64_t value) noexcept { detail::store_le(to, byte_swap(value)); }
 
 template <ByteLike B>
 constexpr std::uint16_t load_le16(const B* from) noexcept {

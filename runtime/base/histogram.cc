@@ -62,8 +62,6 @@ void Histogram::merge(const Histogram& other) noexcept {
   max_ = std::max(max_, other.max_);
 }
 
-void Histogram::clear() noexcept {
-  *this = Histogram{};
-}
+void Histogram::clear() noexcept { *this = Histogram{}; }
 
 }  // namespace cambium::rt

@@ -101,9 +101,7 @@ LogLevel log_level() noexcept {
   return static_cast<LogLevel>(level);
 }
 
-bool log_enabled(LogLevel level) noexcept {
-  return level >= log_level();
-}
+bool log_enabled(LogLevel level) noexcept { return level >= log_level(); }
 
 std::string_view log_level_name(LogLevel level) noexcept {
   CAMBIUM_ASSERT(static_cast<std::size_t>(level) < kLevelNames.size());

@@ -15,12 +15,8 @@ namespace {
 constexpr char kHexDigits[] = "0123456789abcdef";
 
 // ASCII only: option names and units are, and a locale must not change what a program accepts.
-constexpr char to_lower(char c) noexcept {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-constexpr bool is_digit(char c) noexcept {
-  return c >= '0' && c <= '9';
-}
+constexpr char to_lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
 constexpr std::string_view kUnitLetters = "kmgtpe";  // 1,024 to the power of 1, 2, ... 6
 constexpr std::string_view kUnitNames[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};

@@ -55,7 +55,8 @@ void BufferArena::release() noexcept {
 }
 
 bool BufferArena::registered() const noexcept {
-  return !indexes_.empty() && std::all_of(indexes_.begin(), indexes_.end(), [](std::int32_t index) { return index >= 0; });
+  return !indexes_.empty() &&
+         std::all_of(indexes_.begin(), indexes_.end(), [](std::int32_t index) { return index >= 0; });
 }
 
 std::int32_t BufferArena::index_of(const char* data, std::size_t bytes) const noexcept {

@@ -75,7 +75,7 @@ class Member final : public rt::MessageSource {
   // Of its own thread.
   std::uint64_t calls = 0;  // calls to other cores whose answer is outstanding
   bool initialised = false;
-  bool busy = true;         // counted in busy_
+  bool busy = true;  // counted in busy_
 
  private:
   unsigned index_;

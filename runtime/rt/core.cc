@@ -43,10 +43,14 @@ void pause_briefly() noexcept {
 
 std::string_view to_string(Backend backend) noexcept {
   switch (backend) {
-    case Backend::automatic: return "automatic";
-    case Backend::uring: return "uring";
-    case Backend::threads: return "threads";
-    case Backend::simulated: return "simulated";
+    case Backend::automatic:
+      return "automatic";
+    case Backend::uring:
+      return "uring";
+    case Backend::threads:
+      return "threads";
+    case Backend::simulated:
+      return "simulated";
   }
   return "unknown";
 }
@@ -82,9 +86,7 @@ int Core::fd() const noexcept { return backend_->fd(); }
 std::int64_t Core::now_ns() const noexcept { return backend_->now_ns(); }
 Backend Core::backend_kind() const noexcept { return backend_->kind(); }
 
-std::int64_t Core::next_timer_ns() const {
-  return state_->timers.empty() ? -1 : state_->timers.deadline_ns();
-}
+std::int64_t Core::next_timer_ns() const { return state_->timers.empty() ? -1 : state_->timers.deadline_ns(); }
 
 std::string_view Core::backend_note() const noexcept {
   state_->note = state_->fallback_note;

@@ -44,10 +44,10 @@ struct Core::State {
 
   CoreStats stats;
   bool turning = false;
-  unsigned timed_tasks = 0;       // this many more tasks are timed one by one
-  std::int64_t task_start_ns = 0; // of the running task, or 0 when it is not known
-  std::string fallback_note;      // why another backend than the one wished for
-  std::string note;               // as backend_note() last returned it
+  unsigned timed_tasks = 0;        // this many more tasks are timed one by one
+  std::int64_t task_start_ns = 0;  // of the running task, or 0 when it is not known
+  std::string fallback_note;       // why another backend than the one wished for
+  std::string note;                // as backend_note() last returned it
 };
 
 }  // namespace cambium

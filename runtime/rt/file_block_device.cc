@@ -13,9 +13,9 @@
 namespace cambium {
 namespace {
 
-constexpr std::uint32_t kAttemptsMax = 100;        // EINTR, EAGAIN, and transfers that got nowhere
-constexpr std::uint32_t kBytesMax = 1u << 30;      // of one transfer
-constexpr std::int64_t kLockPauseNs = 1'000'000;   // between two tries for the lock, at first
+constexpr std::uint32_t kAttemptsMax = 100;       // EINTR, EAGAIN, and transfers that got nowhere
+constexpr std::uint32_t kBytesMax = 1u << 30;     // of one transfer
+constexpr std::int64_t kLockPauseNs = 1'000'000;  // between two tries for the lock, at first
 constexpr std::int64_t kLockPauseMaxNs = 20'000'000;
 
 class FileDevice final : public BlockDevice {
@@ -134,8 +134,8 @@ void FileDevice::close() noexcept {
 }  // namespace
 
 Op<std::unique_ptr<BlockDevice>> FileBlockDevice::open(Core& core, std::string path, FileOptions options) {
-  const rt::FileSpec spec{.path = path, .create = options.create, .read_only = options.read_only,
-                          .direct = options.direct};
+  const rt::FileSpec spec{
+      .path = path, .create = options.create, .read_only = options.read_only, .direct = options.direct};
   const std::int64_t give_up_ns = core.now_ns() + static_cast<std::int64_t>(options.lock_wait_ms) * 1'000'000;
   std::int64_t pause_ns = kLockPauseNs;
   for (;;) {

@@ -64,7 +64,8 @@ void* frame_allocate(std::size_t bytes) {
   const std::size_t index = class_of(bytes);
   FreeList& list = pool.lists[index];
   FreeFrame* frame = list.head;
-  if (frame == nullptr) [[unlikely]] return allocate_new((index + 1) * kClassBytes);
+  if (frame == nullptr) [[unlikely]]
+    return allocate_new((index + 1) * kClassBytes);
   list.head = frame->next;
   --list.count;
   asan_unpoison(frame, (index + 1) * kClassBytes);

@@ -26,16 +26,16 @@ namespace cambium::rt {
 
 struct FileSpec {
   std::string path;
-  bool create = false;     // O_CREAT | O_EXCL
+  bool create = false;  // O_CREAT | O_EXCL
   bool read_only = false;
   bool direct = true;
 };
 
 // What the backend found out about an opened and locked file.
 struct OpenedFile {
-  std::int32_t file = -1;      // the handle that IoRequest::file carries
+  std::int32_t file = -1;  // the handle that IoRequest::file carries
   std::uint64_t size_bytes = 0;
-  unsigned alignment = 1;      // of memory, offset and length
+  unsigned alignment = 1;  // of memory, offset and length
   bool direct = false;
   bool resizable = true;
 };
@@ -55,8 +55,8 @@ class IoBackend {
   virtual void wait(std::int64_t deadline_ns) noexcept = 0;
   virtual void wake() noexcept = 0;
   virtual std::int64_t now_ns() const noexcept = 0;
-  virtual int fd() const noexcept = 0;          // readable when reap() has something to do; -1 under simulation
-  virtual std::size_t in_flight() const noexcept = 0;   // requests submitted and not yet completed
+  virtual int fd() const noexcept = 0;                 // readable when reap() has something to do; -1 under simulation
+  virtual std::size_t in_flight() const noexcept = 0;  // requests submitted and not yet completed
 
   // Opens and locks. Errors: not_found, exists, busy (the lock is held), unsupported, io. Does not wait.
   virtual Result<OpenedFile> open_file(const FileSpec& spec) = 0;
@@ -68,7 +68,7 @@ class IoBackend {
   virtual void unregister_buffer(std::int32_t index) noexcept = 0;
 
   virtual Backend kind() const noexcept = 0;
-  virtual std::string_view note() const noexcept = 0;   // features that were refused, and why
+  virtual std::string_view note() const noexcept = 0;  // features that were refused, and why
   virtual void add_stats(CoreStats& stats) const noexcept = 0;
 };
 

@@ -49,25 +49,37 @@ Error open_error(const FileSpec& spec, int error) {
     case ENOENT:
       return Error(Errc::not_found, text,
                    spec.create ? "create the directory first" : "check the path, or create the file first");
-    case ENOTDIR: return Error(Errc::not_found, text, "a part of the path is not a directory");
-    case EEXIST: return Error(Errc::exists, text, "open it instead, or choose another path");
-    case EBUSY: return Error(Errc::busy, text, "the device is mounted or in use");
-    case ETXTBSY: return Error(Errc::busy, text, "the file is a program that runs");
+    case ENOTDIR:
+      return Error(Errc::not_found, text, "a part of the path is not a directory");
+    case EEXIST:
+      return Error(Errc::exists, text, "open it instead, or choose another path");
+    case EBUSY:
+      return Error(Errc::busy, text, "the device is mounted or in use");
+    case ETXTBSY:
+      return Error(Errc::busy, text, "the file is a program that runs");
     case EISDIR:
     case ENXIO:
-    case ENODEV: return Error(Errc::unsupported, text, "give the path of a regular file or a block device");
+    case ENODEV:
+      return Error(Errc::unsupported, text, "give the path of a regular file or a block device");
     case ENAMETOOLONG:
     case ELOOP:
-    case EINVAL: return Error(Errc::invalid_argument, text, "check the path");
+    case EINVAL:
+      return Error(Errc::invalid_argument, text, "check the path");
     case EMFILE:
-    case ENFILE: return Error(Errc::resource, text, "raise ulimit -n");
-    case ENOMEM: return Error(Errc::resource, text);
+    case ENFILE:
+      return Error(Errc::resource, text, "raise ulimit -n");
+    case ENOMEM:
+      return Error(Errc::resource, text);
     case ENOSPC:
-    case EDQUOT: return Error(Errc::no_space, text, "free some space");
+    case EDQUOT:
+      return Error(Errc::no_space, text, "free some space");
     case EACCES:
-    case EPERM: return Error(Errc::io, text, "check the permissions of the file and its directory");
-    case EROFS: return Error(Errc::io, text, "the file system is mounted read-only: open the file read-only");
-    default: return Error(Errc::io, text);
+    case EPERM:
+      return Error(Errc::io, text, "check the permissions of the file and its directory");
+    case EROFS:
+      return Error(Errc::io, text, "the file system is mounted read-only: open the file read-only");
+    default:
+      return Error(Errc::io, text);
   }
 }
 
@@ -168,12 +180,14 @@ std::string lock_holder(int fd) {
     if (std::sscanf(line, "%*d: FLOCK %*s %*s %ld %x:%x:%" SCNu64, &pid, &major_number, &minor_number, &inode) != 4) {
       continue;
     }
-    if (inode != status.st_ino || major_number != major(status.st_dev) || minor_number != minor(status.st_dev)) continue;
+    if (inode != status.st_ino || major_number != major(status.st_dev) || minor_number != minor(status.st_dev))
+      continue;
     if (pid <= 0) return "a process of another container";
     if (pid == ::getpid()) return "this process";
     char name[64] = "";
     const std::string path = str("/proc/", pid, "/comm");
-    if (const std::unique_ptr<std::FILE, int (*)(std::FILE*)> comm(std::fopen(path.c_str(), "re"), &std::fclose); comm) {
+    if (const std::unique_ptr<std::FILE, int (*)(std::FILE*)> comm(std::fopen(path.c_str(), "re"), &std::fclose);
+        comm) {
       if (std::fgets(name, sizeof name, comm.get()) != nullptr) name[std::strcspn(name, "\n")] = '\0';
     }
     return name[0] == '\0' ? str("process ", pid) : str("process ", pid, " (", static_cast<const char*>(name), ")");

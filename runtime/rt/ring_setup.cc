@@ -19,10 +19,10 @@ namespace {
 
 constexpr unsigned kFileSlots = 64;
 constexpr unsigned kBufferSlots = 64;
-constexpr unsigned kCompletionsPerEntry = 4;   // completion queue entries per submission queue entry
+constexpr unsigned kCompletionsPerEntry = 4;  // completion queue entries per submission queue entry
 
 // Later ones need earlier ones: DEFER_TASKRUN needs SINGLE_ISSUER, TASKRUN_FLAG needs one of the TASKRUN modes.
-constexpr unsigned kFlags[] = {IORING_SETUP_CLAMP, IORING_SETUP_SUBMIT_ALL, IORING_SETUP_SINGLE_ISSUER,
+constexpr unsigned kFlags[] = {IORING_SETUP_CLAMP,         IORING_SETUP_SUBMIT_ALL,   IORING_SETUP_SINGLE_ISSUER,
                                IORING_SETUP_DEFER_TASKRUN, IORING_SETUP_COOP_TASKRUN, IORING_SETUP_TASKRUN_FLAG};
 constexpr unsigned kWanted = IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER |
                              IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
@@ -52,12 +52,17 @@ Error ring_error(int error) {
   switch (error) {
     case EPERM:
       return Error(Errc::unsupported, text, "a container's seccomp profile or kernel.io_uring_disabled forbids it");
-    case ENOSYS: return Error(Errc::unsupported, text, "Linux 5.11 or newer has it");
-    case EINVAL: return Error(Errc::unsupported, text, "the kernel is too old for the ring we ask for");
-    case ENOMEM: return Error(Errc::resource, text, "raise ulimit -l, or lower queue_depth");
+    case ENOSYS:
+      return Error(Errc::unsupported, text, "Linux 5.11 or newer has it");
+    case EINVAL:
+      return Error(Errc::unsupported, text, "the kernel is too old for the ring we ask for");
+    case ENOMEM:
+      return Error(Errc::resource, text, "raise ulimit -l, or lower queue_depth");
     case EMFILE:
-    case ENFILE: return Error(Errc::resource, text, "raise ulimit -n");
-    default: return Error(Errc::resource, text);
+    case ENFILE:
+      return Error(Errc::resource, text, "raise ulimit -n");
+    default:
+      return Error(Errc::resource, text);
   }
 }
 
@@ -65,13 +70,20 @@ Error ring_error(int error) {
 
 std::string_view ring_flag_name(unsigned flag) noexcept {
   switch (flag) {
-    case IORING_SETUP_CLAMP: return "CLAMP";
-    case IORING_SETUP_SUBMIT_ALL: return "SUBMIT_ALL";
-    case IORING_SETUP_SINGLE_ISSUER: return "SINGLE_ISSUER";
-    case IORING_SETUP_DEFER_TASKRUN: return "DEFER_TASKRUN";
-    case IORING_SETUP_COOP_TASKRUN: return "COOP_TASKRUN";
-    case IORING_SETUP_TASKRUN_FLAG: return "TASKRUN_FLAG";
-    default: return "an unknown flag";
+    case IORING_SETUP_CLAMP:
+      return "CLAMP";
+    case IORING_SETUP_SUBMIT_ALL:
+      return "SUBMIT_ALL";
+    case IORING_SETUP_SINGLE_ISSUER:
+      return "SINGLE_ISSUER";
+    case IORING_SETUP_DEFER_TASKRUN:
+      return "DEFER_TASKRUN";
+    case IORING_SETUP_COOP_TASKRUN:
+      return "COOP_TASKRUN";
+    case IORING_SETUP_TASKRUN_FLAG:
+      return "TASKRUN_FLAG";
+    default:
+      return "an unknown flag";
   }
 }
 

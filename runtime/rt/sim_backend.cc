@@ -153,11 +153,18 @@ std::int32_t SimBackend::perform(const Slot& slot) noexcept {
   }
   if (random_.chance(options_.retry_chance)) return random_.below(2) == 0 ? -EINTR : -EAGAIN;
   switch (request.kind) {
-    case IoKind::read: return read(file, slot, offset);
-    case IoKind::write: return write(file, slot, offset);
-    case IoKind::resize: return resize(file, request);
-    case IoKind::punch: disk_.punch(file, offset, request.bytes_long); return 0;
-    case IoKind::sync: disk_.sync(file, slot.barrier); return 0;
+    case IoKind::read:
+      return read(file, slot, offset);
+    case IoKind::write:
+      return write(file, slot, offset);
+    case IoKind::resize:
+      return resize(file, request);
+    case IoKind::punch:
+      disk_.punch(file, offset, request.bytes_long);
+      return 0;
+    case IoKind::sync:
+      disk_.sync(file, slot.barrier);
+      return 0;
   }
   CAMBIUM_UNREACHABLE();
 }
@@ -269,9 +276,7 @@ std::int32_t SimBackend::register_buffer(char* data, std::size_t bytes) noexcept
   return static_cast<std::int32_t>(buffers_.size() - 1);
 }
 
-void SimBackend::unregister_buffer(std::int32_t index) noexcept {
-  buffers_[static_cast<std::size_t>(index)] = {};
-}
+void SimBackend::unregister_buffer(std::int32_t index) noexcept { buffers_[static_cast<std::size_t>(index)] = {}; }
 
 std::string_view SimBackend::note() const noexcept {
   return options_.refuse_registration ? "registered buffers: refused by the simulation" : "";

@@ -62,7 +62,7 @@ class SimBackend final : public IoBackend {
     bool direct = false;
   };
   struct Buffer {
-    char* data = nullptr;     // null: unregistered
+    char* data = nullptr;  // null: unregistered
     std::size_t bytes = 0;
   };
   struct Slot {
@@ -96,7 +96,7 @@ class SimBackend final : public IoBackend {
   Random random_;
   std::int64_t now_ns_ = 0;
   std::atomic<bool> woken_{false};
-  std::vector<Slot> device_;   // in the order of submission
+  std::vector<Slot> device_;  // in the order of submission
   std::deque<Slot> backlog_;
   std::vector<Handle> handles_;
   std::vector<Buffer> buffers_;

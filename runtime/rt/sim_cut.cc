@@ -7,14 +7,22 @@ namespace cambium {
 
 std::string_view to_string(PowerCutPolicy policy) noexcept {
   switch (policy) {
-    case PowerCutPolicy::none: return "none";
-    case PowerCutPolicy::all: return "all";
-    case PowerCutPolicy::random: return "random";
-    case PowerCutPolicy::all_but_one: return "all_but_one";
-    case PowerCutPolicy::only_one: return "only_one";
-    case PowerCutPolicy::prefix: return "prefix";
-    case PowerCutPolicy::suffix: return "suffix";
-    case PowerCutPolicy::random_torn: return "random_torn";
+    case PowerCutPolicy::none:
+      return "none";
+    case PowerCutPolicy::all:
+      return "all";
+    case PowerCutPolicy::random:
+      return "random";
+    case PowerCutPolicy::all_but_one:
+      return "all_but_one";
+    case PowerCutPolicy::only_one:
+      return "only_one";
+    case PowerCutPolicy::prefix:
+      return "prefix";
+    case PowerCutPolicy::suffix:
+      return "suffix";
+    case PowerCutPolicy::random_torn:
+      return "random_torn";
   }
   CAMBIUM_UNREACHABLE();
 }
@@ -41,13 +49,20 @@ PolicyCut::PolicyCut(PowerCutPolicy policy, std::uint64_t units, Random& random)
 SimDiskState::Fate PolicyCut::fate(const PendingOp&, std::uint64_t) noexcept {
   const std::uint64_t unit = unit_++;
   switch (policy_) {
-    case PowerCutPolicy::none: return Fate::drop;
-    case PowerCutPolicy::all: return Fate::keep;
-    case PowerCutPolicy::random: return keep_if(random_.below(8) < keep_of_eight_);
-    case PowerCutPolicy::all_but_one: return keep_if(unit != chosen_);
-    case PowerCutPolicy::only_one: return keep_if(unit == chosen_);
-    case PowerCutPolicy::prefix: return keep_if(unit < chosen_);
-    case PowerCutPolicy::suffix: return keep_if(unit >= chosen_);
+    case PowerCutPolicy::none:
+      return Fate::drop;
+    case PowerCutPolicy::all:
+      return Fate::keep;
+    case PowerCutPolicy::random:
+      return keep_if(random_.below(8) < keep_of_eight_);
+    case PowerCutPolicy::all_but_one:
+      return keep_if(unit != chosen_);
+    case PowerCutPolicy::only_one:
+      return keep_if(unit == chosen_);
+    case PowerCutPolicy::prefix:
+      return keep_if(unit < chosen_);
+    case PowerCutPolicy::suffix:
+      return keep_if(unit >= chosen_);
     case PowerCutPolicy::random_torn: {
       if (random_.below(8) < keep_of_eight_) return Fate::keep;
       const std::uint64_t other = random_.below(4);

@@ -24,8 +24,8 @@ class PolicyCut final : public SimDiskState::Cut {
   PowerCutPolicy policy_;
   Random& random_;
   std::uint64_t unit_ = 0;
-  std::uint64_t chosen_;            // the one unit, or the point that divides a prefix from a suffix
-  std::uint64_t keep_of_eight_;     // random policies: some images keep little, some nearly everything
+  std::uint64_t chosen_;         // the one unit, or the point that divides a prefix from a suffix
+  std::uint64_t keep_of_eight_;  // random policies: some images keep little, some nearly everything
 };
 
 class MaskCut final : public SimDiskState::Cut {

@@ -196,7 +196,10 @@ void SimDiskState::supersede(std::uint32_t file, std::uint64_t begin, std::uint6
     const auto piece = [&](std::uint64_t from, std::uint64_t to) {
       if (from >= to) return;
       const char* data = op.data.data();
-      keep({.kind = IoKind::write, .file = file, .sequence = op.sequence, .offset = from,
+      keep({.kind = IoKind::write,
+            .file = file,
+            .sequence = op.sequence,
+            .offset = from,
             .data = std::vector<char>(data + (from - op.offset), data + (to - op.offset))});
     };
     piece(op.offset, begin);
@@ -279,8 +282,12 @@ void SimDiskState::trace(std::int64_t now_ns, const SimFile* file, const IoReque
 void SimDiskState::step(const IoRequest& request, bool changed) noexcept {
   const std::uint64_t index = steps++;
   if (step_callback == nullptr) return;
-  step_callback(step_context, {.index = index, .kind = request.kind, .offset = request.offset, .bytes = request.bytes,
-                               .result = request.result, .changed = changed});
+  step_callback(step_context, {.index = index,
+                               .kind = request.kind,
+                               .offset = request.offset,
+                               .bytes = request.bytes,
+                               .result = request.result,
+                               .changed = changed});
 }
 
 }  // namespace cambium::rt

@@ -32,20 +32,20 @@ struct SimFile {
   std::string name;
   std::uint32_t index = 0;
   SimImage durable;
-  SimImage current;          // what reads see
-  bool diverged = false;     // a failed sync forgot something: current shows what can no longer become durable
-  bool locked = false;       // by one writer
+  SimImage current;       // what reads see
+  bool diverged = false;  // a failed sync forgot something: current shows what can no longer become durable
+  bool locked = false;    // by one writer
   std::uint32_t readers = 0;
 };
 
 struct PendingOp {
-  IoKind kind = IoKind::write;   // write, resize, punch
+  IoKind kind = IoKind::write;  // write, resize, punch
   std::uint32_t file = 0;
-  std::uint64_t sequence = 0;    // of its completion
-  std::uint64_t offset = 0;      // resize: the new size
-  std::uint64_t bytes = 0;       // punch only
-  bool grows = false;            // resize only
-  std::vector<char> data;        // write only
+  std::uint64_t sequence = 0;  // of its completion
+  std::uint64_t offset = 0;    // resize: the new size
+  std::uint64_t bytes = 0;     // punch only
+  bool grows = false;          // resize only
+  std::vector<char> data;      // write only
 
   std::uint64_t units() const noexcept { return kind == IoKind::write ? data.size() / kSimSectorBytes : 1; }
 };
@@ -76,7 +76,7 @@ class SimDiskState {
   void write(SimFile& file, std::uint64_t offset, const char* data, std::size_t bytes, bool durable);
   void resize(SimFile& file, std::uint64_t bytes);
   void punch(SimFile& file, std::uint64_t offset, std::uint64_t bytes);
-  void sync(SimFile& file, std::uint64_t barrier);                          // what completed before the barrier
+  void sync(SimFile& file, std::uint64_t barrier);  // what completed before the barrier
   void fail_sync(SimFile& file, std::uint64_t barrier, Random& random);
   std::uint64_t barrier() const noexcept { return sequence_; }
   std::uint64_t allocated_blocks() const noexcept;
@@ -98,7 +98,7 @@ class SimDiskState {
   std::uint64_t trace_hash = 0;
   SimDisk::StepCallback step_callback = nullptr;
   void* step_context = nullptr;
-  unsigned backends = 0;   // alive on this disk
+  unsigned backends = 0;  // alive on this disk
   bool power_cut = false;
 
  private:

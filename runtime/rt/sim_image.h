@@ -71,8 +71,8 @@ class SimImage {
   std::uint64_t allocated_blocks() const noexcept;
   std::uint64_t holes_in(std::uint64_t offset, std::uint64_t bytes) const noexcept;  // blocks a write would need
 
-  void read(std::uint64_t offset, char* to, std::size_t bytes) const noexcept;       // zeros beyond the end
-  void write(std::uint64_t offset, const char* from, std::size_t bytes);             // cut off at the end
+  void read(std::uint64_t offset, char* to, std::size_t bytes) const noexcept;  // zeros beyond the end
+  void write(std::uint64_t offset, const char* from, std::size_t bytes);        // cut off at the end
   void resize(std::uint64_t bytes);
   void punch(std::uint64_t offset, std::uint64_t bytes);  // whole blocks become holes, the rest zeros
 
@@ -88,7 +88,7 @@ class SimImage {
 
   const Block* block(std::uint64_t index) const noexcept;
   bool is_hole(std::uint64_t index) const noexcept;
-  Block& own_block(std::uint64_t index);               // no hole afterwards
+  Block& own_block(std::uint64_t index);  // no hole afterwards
   void drop_block(std::uint64_t index, bool hole);
   void zero_inside(std::uint64_t offset, std::uint64_t end);  // within one block
 

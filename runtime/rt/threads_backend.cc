@@ -25,17 +25,20 @@ std::int32_t outcome(ssize_t result) noexcept { return result < 0 ? -errno : sta
 std::int32_t perform(const IoRequest& request, int fd) noexcept {
   const auto offset = static_cast<off_t>(request.offset);
   switch (request.kind) {
-    case IoKind::read: return outcome(::pread(fd, request.data, request.bytes, offset));
+    case IoKind::read:
+      return outcome(::pread(fd, request.data, request.bytes, offset));
     case IoKind::write: {
       if (!request.durable) return outcome(::pwrite(fd, request.data, request.bytes, offset));
       const iovec piece = {.iov_base = request.data, .iov_len = request.bytes};
       return outcome(::pwritev2(fd, &piece, 1, offset, RWF_DSYNC));
     }
-    case IoKind::sync: return outcome(::fdatasync(fd));
-    case IoKind::resize: return resize_posix_file(fd, request.offset);
+    case IoKind::sync:
+      return outcome(::fdatasync(fd));
+    case IoKind::resize:
+      return resize_posix_file(fd, request.offset);
     case IoKind::punch:
-      return outcome(::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
-                                 static_cast<off_t>(request.bytes_long)));
+      return outcome(
+          ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, static_cast<off_t>(request.bytes_long)));
   }
   CAMBIUM_UNREACHABLE();
 }

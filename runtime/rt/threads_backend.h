@@ -75,7 +75,7 @@ class ThreadsBackend final : public IoBackend {
   int event_fd_ = -1;
 
   std::atomic<bool> signalled_{false};
-  std::mutex mutex_;                    // guards the lines below
+  std::mutex mutex_;  // guards the lines below
   std::condition_variable work_there_;
   RequestList queued_;
   RequestList finished_;

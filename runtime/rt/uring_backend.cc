@@ -70,9 +70,15 @@ bool UringBackend::prepare(IoRequest& request) noexcept {
   const int fd = file.registered ? request.file : file.fd;
   switch (request.kind) {
     case IoKind::read:
-    case IoKind::write: prepare_transfer(request, *sqe); break;
-    case IoKind::sync: io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC); break;
-    case IoKind::resize: prepare_resize(request, *sqe); break;
+    case IoKind::write:
+      prepare_transfer(request, *sqe);
+      break;
+    case IoKind::sync:
+      io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+      break;
+    case IoKind::resize:
+      prepare_resize(request, *sqe);
+      break;
     case IoKind::punch:
       io_uring_prep_fallocate(sqe, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(request.offset),
                               static_cast<off_t>(request.bytes_long));
@@ -105,7 +111,8 @@ bool UringBackend::resized_at_once(IoRequest& request) noexcept {
   const std::int64_t size = file_size(fd);
   const auto wanted = static_cast<std::int64_t>(request.offset);
   if (size >= 0 && (wanted > size || (wanted < size && has_ftruncate_))) return false;
-  finish(request, size < 0 ? static_cast<std::int32_t>(size) : (wanted == size ? 0 : resize_posix_file(fd, request.offset)));
+  finish(request,
+         size < 0 ? static_cast<std::int32_t>(size) : (wanted == size ? 0 : resize_posix_file(fd, request.offset)));
   return true;
 }
 
@@ -237,7 +244,8 @@ void UringBackend::dispatch(const io_uring_cqe& completion) noexcept {
             ->wake();
       }
       break;
-    default: break;
+    default:
+      break;
   }
 }
 

@@ -68,9 +68,16 @@ class UringBackend final : public IoBackend {
 
  private:
   // What a completion is about: the low bits of its user data. Requests and backends are aligned to 8 or more.
-  enum Tag : std::uint64_t { kRequest = 0, kIgnored = 1, kEventRead = 2, kRingMessage = 3, kRingMessageSent = 4, kTagMask = 7 };
+  enum Tag : std::uint64_t {
+    kRequest = 0,
+    kIgnored = 1,
+    kEventRead = 2,
+    kRingMessage = 3,
+    kRingMessageSent = 4,
+    kTagMask = 7
+  };
   struct File {
-    int fd = -1;          // -1: this handle is free
+    int fd = -1;  // -1: this handle is free
     bool registered = false;
   };
 
@@ -94,7 +101,7 @@ class UringBackend final : public IoBackend {
 
   io_uring ring_{};
   bool ring_made_ = false;
-  bool taskrun_flag_ = false;    // the kernel shows when completions wait to be fetched
+  bool taskrun_flag_ = false;  // the kernel shows when completions wait to be fetched
   bool has_ftruncate_ = false;
   bool files_registered_ = false;
   bool buffers_registered_ = false;
@@ -103,14 +110,14 @@ class UringBackend final : public IoBackend {
   std::uint64_t event_count_ = 0;          // where the armed read puts the eventfd's value
   std::atomic<bool> wake_pending_{false};  // a wake() is under way: more of them need no system call
 
-  std::size_t in_flight_ = 0;              // requests given to us and not yet completed
-  std::size_t in_kernel_ = 0;              // submissions, of any kind, whose completion is outstanding
+  std::size_t in_flight_ = 0;  // requests given to us and not yet completed
+  std::size_t in_kernel_ = 0;  // submissions, of any kind, whose completion is outstanding
   std::size_t completions_max_ = 0;
   RequestList surplus_;
-  RequestList finished_;                   // result known, complete() not yet called
+  RequestList finished_;  // result known, complete() not yet called
 
   std::vector<File> files_;
-  std::uint64_t buffers_used_ = 0;         // bit i: slot i
+  std::uint64_t buffers_used_ = 0;  // bit i: slot i
   IoCounters counters_;
   std::string note_;
 };

@@ -14,10 +14,8 @@
 namespace cambium::test {
 namespace {
 
-constexpr Options kSmall{.path = "pressure.cambium",
-                         .memory_bytes = 1 * MiB,
-                         .write_buffer_bytes = 16 * KiB,
-                         .cache_bytes = 128 * KiB};
+constexpr Options kSmall{
+    .path = "pressure.cambium", .memory_bytes = 1 * MiB, .write_buffer_bytes = 16 * KiB, .cache_bytes = 128 * KiB};
 
 Task<Status> write_while_reading(Core& core, std::uint64_t& entries_seen, std::string& values_seen) {
   Partition db = co_await check(Partition::open(core, kSmall));
@@ -53,7 +51,8 @@ Task<Status> write_while_reading(Core& core, std::uint64_t& entries_seen, std::s
 
 // A scan or value that reads from a write buffer keeps it. Three of them kept all there were, and the next put by the
 // same coroutine waited for ever.
-TEST_CASE("back-pressure: a writer that holds values and scans of every write buffer still gets a new one", "[S19][S21]") {
+TEST_CASE("back-pressure: a writer that holds values and scans of every write buffer still gets a new one",
+          "[S19][S21]") {
   SimDisk disk;
   const std::unique_ptr<Core> core = disk.make_core({.seed = 3});
   std::uint64_t entries_seen = 0;

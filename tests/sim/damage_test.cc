@@ -58,8 +58,8 @@ struct Answers {
   Errc check = Errc::ok;
   bool superblock_damaged = false;
   int right = 0;
-  int refused = 0;    // an error, which says corruption
-  int wrong = 0;      // another value, or none, or another error
+  int refused = 0;  // an error, which says corruption
+  int wrong = 0;    // another value, or none, or another error
   bool scan_whole = false;
   std::string first_wrong;
 
@@ -105,7 +105,8 @@ Task<void> ask(Core& core, Answers& answers) {
         answers.expect(answers.scan_whole, "the scan ends", seen);
         break;
       }
-      answers.expect(shown->key == Bytes(key_of(seen)) && shown->value == Bytes(value_of(seen)), "a scan shows another entry", seen);
+      answers.expect(shown->key == Bytes(key_of(seen)) && shown->value == Bytes(value_of(seen)),
+                     "a scan shows another entry", seen);
       ++seen;
     }
   }
@@ -139,7 +140,8 @@ TEST_CASE("damage: with both superblocks gone the file is refused and not change
 }
 
 TEST_CASE("damage: one superblock, or one copy of each, is enough to open, and the damage is reported", "[S02]") {
-  const std::vector<std::vector<std::uint64_t>> losses = {{0}, {1}, {2}, {3}, {0, 1}, {2, 3}, {0, 2}, {1, 3}, {0, 3}, {1, 2}};
+  const std::vector<std::vector<std::uint64_t>> losses = {{0},    {1},    {2},    {3},    {0, 1},
+                                                          {2, 3}, {0, 2}, {1, 3}, {0, 3}, {1, 2}};
   for (const std::vector<std::uint64_t>& pages : losses) {
     SimDisk disk = filled_disk();
     for (const std::uint64_t page : pages) disk.zero(kFile.view(), page * kPageBytes, kPageBytes);

@@ -20,7 +20,8 @@ namespace cambium::test {
 namespace {
 
 constexpr Bytes kFile = "errors.cambium";
-constexpr Options kSmall{.path = kFile, .memory_bytes = 1 * MiB, .write_buffer_bytes = 64 * KiB, .cache_bytes = 128 * KiB};
+constexpr Options kSmall{
+    .path = kFile, .memory_bytes = 1 * MiB, .write_buffer_bytes = 64 * KiB, .cache_bytes = 128 * KiB};
 
 std::string key_of(int i) { return rt::str("key ", 1000 + i); }
 std::string value_of(int i, int round) {
@@ -138,7 +139,8 @@ std::uint64_t for_every_request(rt::IoKind kind, bool sticky, Verify verify) {
   }
 }
 
-TEST_CASE("errors: a failed sync, whichever, is told, ends all writing, loses nothing acknowledged, and reads go on", "[S02]") {
+TEST_CASE("errors: a failed sync, whichever, is told, ends all writing, loses nothing acknowledged, and reads go on",
+          "[S02]") {
   const bool sticky = GENERATE(false, true);
   const std::uint64_t requests = for_every_request(rt::IoKind::sync, sticky, [](const Outcome& outcome) {
     REQUIRE(outcome.first_error == Errc::io);
@@ -148,7 +150,8 @@ TEST_CASE("errors: a failed sync, whichever, is told, ends all writing, loses no
   CHECK(requests >= 10);
 }
 
-TEST_CASE("errors: a failed write, whichever, is told, ends all writing, loses nothing acknowledged, and reads go on", "[S02]") {
+TEST_CASE("errors: a failed write, whichever, is told, ends all writing, loses nothing acknowledged, and reads go on",
+          "[S02]") {
   const bool sticky = GENERATE(false, true);
   const std::uint64_t requests = for_every_request(rt::IoKind::write, sticky, [](const Outcome& outcome) {
     REQUIRE(outcome.first_error == Errc::io);
@@ -185,7 +188,8 @@ Task<Status> write_after_failed_sync(Core& core, SimDisk& disk, std::string& sto
   co_return Status();
 }
 
-TEST_CASE("errors: after a failed sync every write and flush fails with it, and what is in memory can be read", "[S02]") {
+TEST_CASE("errors: after a failed sync every write and flush fails with it, and what is in memory can be read",
+          "[S02]") {
   SimDisk disk;
   const std::unique_ptr<Core> core = disk.make_core();
   std::string story;
@@ -210,9 +214,9 @@ Task<Status> fill_the_device(Core& core, SimDisk& disk, Outcome& outcome) {
     flushed = co_await db.flush({.trim = false});
   }
   outcome.first_error = flushed.code();
-  co_await read_everything(db, outcome);        // what could not be flushed is still there
+  co_await read_everything(db, outcome);  // what could not be flushed is still there
   disk.set_capacity_bytes(~std::uint64_t{0});
-  co_await core.sleep_ns(1'000'000'000);        // it resumes by itself
+  co_await core.sleep_ns(1'000'000'000);  // it resumes by itself
   co_await check(db.put("there is", "space again"));
   outcome.expected["there is"] = "space again";
   co_await check(db.flush());

@@ -121,7 +121,8 @@ Task<Status> hold_every_page(Core& core, Errc& when_full, int& held, bool& right
   co_return closed;
 }
 
-TEST_CASE("cache: when scans pin every page the next one is told busy, and reading goes on when they are dropped", "[S04]") {
+TEST_CASE("cache: when scans pin every page the next one is told busy, and reading goes on when they are dropped",
+          "[S04]") {
   SimDisk disk;
   const std::unique_ptr<Core> core = disk.make_core({.seed = 6});
   REQUIRE(core->run(fill(*core)));

@@ -34,7 +34,8 @@ std::string value_of(std::uint64_t i, std::uint64_t round, std::size_t bytes) {
   return value;
 }
 
-Task<Status> put_range(TracedPartition& db, std::uint64_t first, std::uint64_t end, std::uint64_t round, std::size_t bytes) {
+Task<Status> put_range(TracedPartition& db, std::uint64_t first, std::uint64_t end, std::uint64_t round,
+                       std::size_t bytes) {
   for (std::uint64_t i = first; i < end; ++i) {
     co_await check(db.put(key_of(i), value_of(i, round, bytes)));
   }
@@ -158,11 +159,12 @@ void explore(const CrashWorkload& workload) {
   const std::uint64_t seed = test_seed(2024);
   const std::uint64_t states = number_from_environment("CAMBIUM_CRASH_STATES", 140'000) / kWorkloads;
   const CrashReport report = explore_crashes(workload, seed, states);
-  std::printf("power cuts: %s: %llu states at %llu of %llu steps (%llu inside recovery, %llu before the file was made), "
-              "%llu versions recovered\n",
-              workload.name, static_cast<unsigned long long>(report.states), static_cast<unsigned long long>(report.cuts),
-              static_cast<unsigned long long>(report.steps), static_cast<unsigned long long>(report.states_in_recovery),
-              static_cast<unsigned long long>(report.unborn), static_cast<unsigned long long>(report.versions_seen));
+  std::printf(
+      "power cuts: %s: %llu states at %llu of %llu steps (%llu inside recovery, %llu before the file was made), "
+      "%llu versions recovered\n",
+      workload.name, static_cast<unsigned long long>(report.states), static_cast<unsigned long long>(report.cuts),
+      static_cast<unsigned long long>(report.steps), static_cast<unsigned long long>(report.states_in_recovery),
+      static_cast<unsigned long long>(report.unborn), static_cast<unsigned long long>(report.versions_seen));
   INFO("replay: " << replay_command("test_sim", seed));
   for (const std::string& violation : report.violations) FAIL_CHECK(violation);
   CHECK(report.cuts >= 20);
@@ -187,19 +189,19 @@ TEST_CASE("power cut: at every step of flushes that snapshots divide", "[S02][S1
 TEST_CASE("power cut: at every step of compacting and cutting the file", "[S02]") {
   explore({"compaction", kSmall, &four_hundred_keys, &compaction});
 }
-TEST_CASE("power cut: at every step of a growing file", "[S02]") {
-  explore({"growth", kSmall, nullptr, &growth});
-}
+TEST_CASE("power cut: at every step of a growing file", "[S02]") { explore({"growth", kSmall, nullptr, &growth}); }
 
 // What shows that the tests above can fail.
 TEST_CASE("power cut: the explorer finds out a disk that lies about syncs, and one that loses a superblock", "[S02]") {
   const CrashWorkload lying{"a lying disk", kSmall, &two_hundred_keys, &overwrites, [](SimDisk& disk) {
-    disk.plan({.action = FaultAction::drop, .kind = rt::IoKind::sync, .sticky = true});
-  }};
+                              disk.plan({.action = FaultAction::drop, .kind = rt::IoKind::sync, .sticky = true});
+                            }};
   CHECK(!explore_crashes(lying, 7, 2000).violations.empty());
-  const CrashWorkload losing{"a lost superblock", kSmall, &two_hundred_keys, &overwrites, [](SimDisk& disk) {
-    disk.plan({.action = FaultAction::drop, .kind = rt::IoKind::write, .operation = 3, .region_bytes = 4 * kPageBytes});
-  }};
+  const CrashWorkload losing{
+      "a lost superblock", kSmall, &two_hundred_keys, &overwrites, [](SimDisk& disk) {
+        disk.plan(
+            {.action = FaultAction::drop, .kind = rt::IoKind::write, .operation = 3, .region_bytes = 4 * kPageBytes});
+      }};
   CHECK(!explore_crashes(losing, 7, 2000).violations.empty());
 }
 

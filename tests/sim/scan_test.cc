@@ -46,7 +46,8 @@ Task<Status> scan_limited(Core& core, std::string& forwards, std::string& backwa
   co_return closed;
 }
 
-// The rest of a leaf that follows the last buffered write was limited by itself, so a scan showed up to twice its limit.
+// The rest of a leaf that follows the last buffered write was limited by itself, so a scan showed up to twice its
+// limit.
 TEST_CASE("scan: a limit counts buffered writes and the rest of their leaf together", "[F03][S18]") {
   SimDisk disk;
   const std::unique_ptr<Core> core = disk.make_core();
@@ -78,7 +79,8 @@ Task<Status> drop_a_scan_and_close(Core& core) {
   }
   const std::uint64_t prefetches = db.stats().prefetches;
   Status closed = co_await db.close();
-  if (closed && prefetches == 0) co_return Error(Errc::invalid_argument, "nothing was read ahead: the test tests nothing");
+  if (closed && prefetches == 0)
+    co_return Error(Errc::invalid_argument, "nothing was read ahead: the test tests nothing");
   co_return closed;
 }
 

@@ -39,8 +39,8 @@ double times_live(const Partition& db) {
 }
 
 struct Sizes {
-  double most = 0;             // of the file, in times the live data (with snapshots: the file without them)
-  double kept = 0;             // pages in use or held for snapshots, in times the pages of one version
+  double most = 0;  // of the file, in times the live data (with snapshots: the file without them)
+  double kept = 0;  // pages in use or held for snapshots, in times the pages of one version
   double with_snapshots = 0;
   double compacted = 0;
   std::uint64_t held_pages = 0;
@@ -65,8 +65,9 @@ TEST_CASE("space: twenty rounds of overwriting 100,000 keys leave the file withi
   INFO(done.error().message());
   REQUIRE(done);
   const double at_rest = static_cast<double>(disk.file_size(kOptions.path.view())) / static_cast<double>(kLiveBytes);
-  std::printf("space: after 20 rounds of overwriting the file is %.2f times the live data, at most %.2f after a flush\n", at_rest,
-              sizes.most);
+  std::printf(
+      "space: after 20 rounds of overwriting the file is %.2f times the live data, at most %.2f after a flush\n",
+      at_rest, sizes.most);
   CHECK(at_rest <= 1.6);
   CHECK(sizes.most <= 1.6);
 }
@@ -99,16 +100,18 @@ Task<Status> overwrite_under_snapshots(Core& core, Sizes& sizes) {
 }
 
 // An old snapshot sees one version, the young one another: between and beside them nothing is kept.
-TEST_CASE("space: an old and a young snapshot hold at most two deltas, and compaction gives it all back", "[S10][S11]") {
+TEST_CASE("space: an old and a young snapshot hold at most two deltas, and compaction gives it all back",
+          "[S10][S11]") {
   SimDisk disk;
   const std::unique_ptr<Core> core = disk.make_core({.eager = true});
   Sizes sizes;
   const Status done = core->run(overwrite_under_snapshots(*core, sizes));
   INFO(done.error().message());
   REQUIRE(done);
-  std::printf("space: with two snapshots %.2f times the pages of one version are kept, in a file %.2f times as long "
-              "(%.2f times the live data); compacted to %.2f\n",
-              sizes.kept, sizes.most, sizes.with_snapshots, sizes.compacted);
+  std::printf(
+      "space: with two snapshots %.2f times the pages of one version are kept, in a file %.2f times as long "
+      "(%.2f times the live data); compacted to %.2f\n",
+      sizes.kept, sizes.most, sizes.with_snapshots, sizes.compacted);
   CHECK(sizes.kept <= 3.1);  // live and two deltas, each of them everything
   CHECK(sizes.most <= 4.2);  // and the room in which a flush builds the next version
   CHECK(sizes.compacted <= 1.4);
@@ -174,7 +177,8 @@ TEST_CASE("space: leaves stay at least 65 % full under random inserts", "[S24]")
   const Status done = core->run(insert_at_random(*core, fill));
   INFO(done.error().message());
   REQUIRE(done);
-  std::printf("space: after 100,000 random inserts in 20 flushes pages are %.1f %% full with keys and values\n", fill * 100);
+  std::printf("space: after 100,000 random inserts in 20 flushes pages are %.1f %% full with keys and values\n",
+              fill * 100);
   CHECK(fill >= 0.65);
 }
 

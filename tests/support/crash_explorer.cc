@@ -14,8 +14,8 @@ namespace cambium::test {
 namespace {
 
 constexpr std::size_t kViolationsMax = 8;
-constexpr std::uint64_t kWriteEvery = 4;      // one image in so many is written to and reopened
-constexpr std::uint64_t kNestEvery = 149;     // one in so many is cut again at every step of its recovery
+constexpr std::uint64_t kWriteEvery = 4;   // one image in so many is written to and reopened
+constexpr std::uint64_t kNestEvery = 149;  // one in so many is cut again at every step of its recovery
 constexpr Bytes kMarkerKey = "\xff crash marker";
 constexpr Bytes kMarkerValue = "written after recovery";
 constexpr std::uint64_t kSuperblockBytes = std::uint64_t{format::kSuperblockPages} * kPageBytes;
@@ -38,10 +38,10 @@ Task<Status> run_script(Core& core, const CrashWorkload& workload, bool preparin
 // ---- one image ----------------------------------------------------------------------------------------------------
 
 struct Recovery {
-  ContentSum content;          // without the marker
+  ContentSum content;  // without the marker
   bool had_marker = false;
-  bool opened = false;         // open() has returned
-  bool marker_flushed = false; // this recovery wrote it and got the answer
+  bool opened = false;          // open() has returned
+  bool marker_flushed = false;  // this recovery wrote it and got the answer
 };
 
 Task<Status> recover(Core& core, const Options& options, bool write, Recovery& recovery) {
@@ -84,7 +84,8 @@ class Explorer {
     const std::uint64_t cuts = std::max<std::uint64_t>(cuts_, 1);
     per_cut_ = std::max<std::uint64_t>(states_ / cuts, 8);
     if (!report_.violations.empty()) return report_;
-    if (run_once(&Explorer::cut_here) != trace) violation("two runs with one seed differ: the trace hash is not the same");
+    if (run_once(&Explorer::cut_here) != trace)
+      violation("two runs with one seed differ: the trace hash is not the same");
     report_.cuts = cuts_;
     report_.versions_seen = versions_.size();
     return report_;
@@ -144,7 +145,7 @@ class Explorer {
       }
     }
     constexpr PowerCutPolicy kRandomPolicies[] = {
-        PowerCutPolicy::random_torn, PowerCutPolicy::random, PowerCutPolicy::prefix,     PowerCutPolicy::all_but_one,
+        PowerCutPolicy::random_torn, PowerCutPolicy::random, PowerCutPolicy::prefix,      PowerCutPolicy::all_but_one,
         PowerCutPolicy::random_torn, PowerCutPolicy::suffix, PowerCutPolicy::random_torn, PowerCutPolicy::only_one};
     for (std::uint64_t i = 0; i < left; ++i) {
       const PowerCutPolicy policy = kRandomPolicies[i % std::size(kRandomPolicies)];
@@ -177,7 +178,8 @@ class Explorer {
     Recovery again;
     const Status reopened = recover_on(image, options, image_seed + 1, false, again);
     if (!reopened) return violation(rt::str("opening again failed: ", reopened.error().message()));
-    if (!again.had_marker || again.content != recovery.content) return violation("what was flushed after recovery is not there");
+    if (!again.had_marker || again.content != recovery.content)
+      return violation("what was flushed after recovery is not there");
     if (nest) cut_recovery(before, options, image_seed, recovery.content);
   }
 
@@ -187,12 +189,13 @@ class Explorer {
     Explorer* explorer;
     SimDisk* disk;
     const Options* options;
-    const ContentSum* content;    // the version that the outer recovery showed
+    const ContentSum* content;  // the version that the outer recovery showed
     const Recovery* running;
     std::uint64_t seed;
   };
 
-  void cut_recovery(const SimDisk& before, const Options& options, std::uint64_t image_seed, const ContentSum& content) {
+  void cut_recovery(const SimDisk& before, const Options& options, std::uint64_t image_seed,
+                    const ContentSum& content) {
     SimDisk disk = before.clone();
     Recovery running;
     NestedCut nested{this, &disk, &options, &content, &running, image_seed};
@@ -213,12 +216,14 @@ class Explorer {
       ++self.report_.states_in_recovery;
       Recovery recovery;
       const Status recovered = recover_on(image, *nested.options, image_seed, false, recovery);
-      const std::string where = rt::str("step ", step.index, " of recovery, policy ", to_string(policy), ", seed ", image_seed);
+      const std::string where =
+          rt::str("step ", step.index, " of recovery, policy ", to_string(policy), ", seed ", image_seed);
       if (!recovered) {
         self.violation(rt::str(where, ": recovery failed: ", recovered.error().message()));
-      } else if (recovery.content != *nested.content && (nested.running->opened || !self.log_->find(recovery.content))) {
-        // Until open() returns nobody has seen a version: a superblock with one bad sector may be mended by chance, when
-        // only that sector of the next superblock arrives.
+      } else if (recovery.content != *nested.content &&
+                 (nested.running->opened || !self.log_->find(recovery.content))) {
+        // Until open() returns nobody has seen a version: a superblock with one bad sector may be mended by chance,
+        // when only that sector of the next superblock arrives.
         self.violation(rt::str(where, ": another version than the one already recovered"));
       } else if (nested.running->marker_flushed && !recovery.had_marker) {
         self.violation(rt::str(where, ": a flush acknowledged after recovery is lost"));

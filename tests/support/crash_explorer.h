@@ -30,20 +30,20 @@ inline constexpr Bytes kCrashFile = "crash.cambium";
 
 struct CrashWorkload {
   const char* name;
-  Options options;                                              // `path` and `mode` are filled in
-  Task<Status> (*prepare)(Core& core, TracedPartition& db);     // opened and closed around it; no cuts; may be null
-  Task<Status> (*run)(Core& core, TracedPartition& db);         // opened and closed around it; cut at every step
-  void (*sabotage)(SimDisk& disk) = nullptr;                    // plans faults that the explorer has to notice
+  Options options;                                           // `path` and `mode` are filled in
+  Task<Status> (*prepare)(Core& core, TracedPartition& db);  // opened and closed around it; no cuts; may be null
+  Task<Status> (*run)(Core& core, TracedPartition& db);      // opened and closed around it; cut at every step
+  void (*sabotage)(SimDisk& disk) = nullptr;                 // plans faults that the explorer has to notice
 };
 
 struct CrashReport {
-  std::uint64_t steps = 0;             // completed I/Os of the workload
-  std::uint64_t cuts = 0;              // of these, steps that changed what a cut may leave behind
+  std::uint64_t steps = 0;  // completed I/Os of the workload
+  std::uint64_t cuts = 0;   // of these, steps that changed what a cut may leave behind
   std::uint64_t states = 0;
   std::uint64_t states_in_recovery = 0;
-  std::uint64_t unborn = 0;            // cuts before the file was made, which refused to open
-  std::uint64_t versions_seen = 0;     // different versions recovered
-  std::vector<std::string> violations; // the first few
+  std::uint64_t unborn = 0;             // cuts before the file was made, which refused to open
+  std::uint64_t versions_seen = 0;      // different versions recovered
+  std::vector<std::string> violations;  // the first few
 };
 
 // `states`: about how many images to check. Errors of the workload itself are violations.

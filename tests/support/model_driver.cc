@@ -331,7 +331,8 @@ class ModelRun {
     ++report_.entries_scanned;
     if (held.at == held.expected.size()) return differs("a scan shows more than there is,", entry.key.str());
     const auto& [key, value] = *held.expected[held.at++];
-    if (entry.key != Bytes(key)) return differs(rt::str("a scan shows another key at entry ", held.at, " instead"), key);
+    if (entry.key != Bytes(key))
+      return differs(rt::str("a scan shows another key at entry ", held.at, " instead"), key);
     if (!value.is(entry.value, scratch_)) return differs("a scan shows the wrong value", key);
     return {};
   }
@@ -415,7 +416,8 @@ class ModelRun {
     co_await check(db_->flush());
     const CheckReport found = co_await check(db_->check());
     if (found.entries != model_->size()) {
-      co_return Error(Errc::corruption, rt::str("check() counts ", found.entries, " entries, the model ", model_->size()));
+      co_return Error(Errc::corruption,
+                      rt::str("check() counts ", found.entries, " entries, the model ", model_->size()));
     }
     if (found.superblock_damaged) co_return Error(Errc::corruption, "check() reports a damaged superblock");
     const Stats stats = db_->stats();
@@ -490,10 +492,10 @@ ModelSetup model_setup(std::uint64_t seed, std::uint64_t cache_pages, std::uint6
 }
 
 void print_report(const char* backend, std::uint64_t cache_pages, const ModelReport& report) {
-  const std::string line = rt::str("model: ", backend, ", ", cache_pages, " pages of cache: ", report.operations,
-                                   " operations, ", report.flushes, " flushes, ", report.reopens, " reopens, ",
-                                   report.checks, " checks, ", report.snapshot_reads, " snapshot reads, ",
-                                   report.entries_scanned, " entries scanned\n");
+  const std::string line =
+      rt::str("model: ", backend, ", ", cache_pages, " pages of cache: ", report.operations, " operations, ",
+              report.flushes, " flushes, ", report.reopens, " reopens, ", report.checks, " checks, ",
+              report.snapshot_reads, " snapshot reads, ", report.entries_scanned, " entries scanned\n");
   std::fputs(line.c_str(), stdout);
 }
 

@@ -22,10 +22,10 @@ namespace cambium::test {
 struct ModelSetup {
   std::uint64_t seed = 1;
   std::uint64_t operations = 10'000;
-  Options options;                      // of every open(); created by the first
-  std::uint64_t keys = 2'000;           // different keys
-  std::uint64_t held_max = 6;           // values, scans and gets kept at a time, each: they pin pages
-  std::uint64_t flush_every = 300;      // operations between flushes, about
+  Options options;                  // of every open(); created by the first
+  std::uint64_t keys = 2'000;       // different keys
+  std::uint64_t held_max = 6;       // values, scans and gets kept at a time, each: they pin pages
+  std::uint64_t flush_every = 300;  // operations between flushes, about
   std::uint64_t reopen_every = 2'500;
   std::uint64_t check_every = 1'000;
 };
@@ -34,7 +34,7 @@ struct ModelReport {
   std::uint64_t operations = 0;
   std::uint64_t flushes = 0;
   std::uint64_t reopens = 0;
-  std::uint64_t checks = 0;             // Partition::check() and a comparison of everything
+  std::uint64_t checks = 0;  // Partition::check() and a comparison of everything
   std::uint64_t snapshot_reads = 0;
   std::uint64_t entries_scanned = 0;
 };

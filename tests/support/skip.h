@@ -21,8 +21,8 @@ inline void report_skip(std::string_view reason) {
 
 }  // namespace cambium::test
 
-#define CAMBIUM_SKIP(reason)             \
-  do {                                   \
+#define CAMBIUM_SKIP(reason)              \
+  do {                                    \
     ::cambium::test::report_skip(reason); \
-    return;                              \
+    return;                               \
   } while (false)

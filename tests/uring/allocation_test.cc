@@ -60,7 +60,8 @@ constexpr int kRounds = 10'000;
 
 std::string key_of(int i) { return rt::str("key ", 1'000'000 + i); }
 
-Task<Status> measure(Core& core, const std::string& path, Cost& gets, Cost& puts, Cost& scans, int& found, int& scanned) {
+Task<Status> measure(Core& core, const std::string& path, Cost& gets, Cost& puts, Cost& scans, int& found,
+                     int& scanned) {
   Options options;
   options.path = path;
   options.memory_bytes = 64 * MiB;

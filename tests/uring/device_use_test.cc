@@ -232,7 +232,8 @@ int work_without_locked_memory(const std::string& path) {
   Stats stats;
   const Status done = (*core)->run(write_and_read(**core, path, stats));
   if (!done) return static_cast<int>(done.code());
-  if (stats.device_reads == 0 || stats.device_reads_fixed != 0) return 104;  // the limit did not bite: nothing is tested
+  if (stats.device_reads == 0 || stats.device_reads_fixed != 0)
+    return 104;  // the limit did not bite: nothing is tested
   return (*core)->backend_note().empty() ? 105 : 0;
 }
 

@@ -23,7 +23,7 @@ TEST_CASE("model: random operations on a real file agree with a map", "[S10][S18
   const std::uint64_t operations = number_from_environment("CAMBIUM_MODEL_OPERATIONS", 134'000);
   ModelSetup setup = model_setup(test_seed(1000 + cache_pages), cache_pages, operations);
   setup.options.path = path;
-  setup.flush_every = 600;      // syncs are real here
+  setup.flush_every = 600;  // syncs are real here
   setup.reopen_every = 10'000;
   setup.check_every = 5'000;
   ModelReport report;

@@ -35,11 +35,11 @@ class BlockDevice;
 struct DeviceRequest {
   rt::IoRequest io;
   void (*done)(DeviceRequest&) noexcept = nullptr;
-  BlockDevice* device = nullptr;   // set by submit()
-  std::int32_t error = 0;          // 0, or -errno, when done() is called
-  std::uint32_t moved = 0;         // bytes so far, over all attempts
-  std::uint32_t attempts = 0;      // EINTR, EAGAIN and transfers without progress so far
-  bool ended = false;              // the error is the end of the device, not a failure of it
+  BlockDevice* device = nullptr;  // set by submit()
+  std::int32_t error = 0;         // 0, or -errno, when done() is called
+  std::uint32_t moved = 0;        // bytes so far, over all attempts
+  std::uint32_t attempts = 0;     // EINTR, EAGAIN and transfers without progress so far
+  bool ended = false;             // the error is the end of the device, not a failure of it
 };
 
 class CAMBIUM_EXPORT BlockDevice {
@@ -47,14 +47,14 @@ class CAMBIUM_EXPORT BlockDevice {
   virtual ~BlockDevice() = default;
 
   virtual std::uint64_t size_bytes() const noexcept = 0;
-  virtual unsigned alignment() const noexcept = 0;     // of memory, offset and length
-  virtual bool direct() const noexcept = 0;            // bypasses the page cache
-  virtual bool resizable() const noexcept = 0;         // files are; block devices are not
+  virtual unsigned alignment() const noexcept = 0;  // of memory, offset and length
+  virtual bool direct() const noexcept = 0;         // bypasses the page cache
+  virtual bool resizable() const noexcept = 0;      // files are; block devices are not
   virtual const std::string& name() const noexcept = 0;
   virtual Core& core() const noexcept = 0;
 
   virtual void submit(DeviceRequest& request) noexcept = 0;
-  virtual void close() noexcept = 0;                   // Requires: nothing in flight
+  virtual void close() noexcept = 0;  // Requires: nothing in flight
 
   class Awaiter;
   inline Awaiter read(std::uint64_t offset, char* data, std::uint32_t bytes, std::int32_t buffer_index = -1) noexcept;
@@ -102,12 +102,15 @@ class BlockDevice::Awaiter {
 
 inline BlockDevice::Awaiter BlockDevice::read(std::uint64_t offset, char* data, std::uint32_t bytes,
                                               std::int32_t buffer_index) noexcept {
-  return Awaiter(*this, {.kind = rt::IoKind::read, .buffer_index = buffer_index, .bytes = bytes, .offset = offset,
-                         .data = data});
+  return Awaiter(
+      *this, {.kind = rt::IoKind::read, .buffer_index = buffer_index, .bytes = bytes, .offset = offset, .data = data});
 }
 inline BlockDevice::Awaiter BlockDevice::write(std::uint64_t offset, const char* data, std::uint32_t bytes,
                                                std::int32_t buffer_index) noexcept {
-  return Awaiter(*this, {.kind = rt::IoKind::write, .buffer_index = buffer_index, .bytes = bytes, .offset = offset,
+  return Awaiter(*this, {.kind = rt::IoKind::write,
+                         .buffer_index = buffer_index,
+                         .bytes = bytes,
+                         .offset = offset,
                          .data = const_cast<char*>(data)});
 }
 inline BlockDevice::Awaiter BlockDevice::sync() noexcept { return Awaiter(*this, {.kind = rt::IoKind::sync}); }
@@ -119,9 +122,9 @@ inline BlockDevice::Awaiter BlockDevice::punch(std::uint64_t offset, std::uint64
 }
 
 struct FileOptions {
-  bool create = false;       // make the file; Errc::exists when it is there
-  bool read_only = false;    // opens with a shared lock, never writes
-  bool direct = true;        // O_DIRECT where the file system has it, buffered otherwise
+  bool create = false;           // make the file; Errc::exists when it is there
+  bool read_only = false;        // opens with a shared lock, never writes
+  bool direct = true;            // O_DIRECT where the file system has it, buffered otherwise
   unsigned lock_wait_ms = 1000;  // how long another holder's lock is waited for before Errc::busy
 };
 

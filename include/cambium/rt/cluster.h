@@ -41,8 +41,8 @@ class RemoteCall;
 }  // namespace rt
 
 struct ClusterOptions {
-  unsigned cores = 0;       // 0 = as many as this process may run on
-  bool pin = true;          // thread i to the i-th processor it may run on
+  unsigned cores = 0;  // 0 = as many as this process may run on
+  bool pin = true;     // thread i to the i-th processor it may run on
   CoreOptions core = {};
 };
 
@@ -74,9 +74,9 @@ class CAMBIUM_EXPORT Cluster {
   template <class F, class... A>
   friend class rt::RemoteRecord;
   void send(unsigned to, rt::Message& message) noexcept;  // from a core of this cluster to another
-  void call_started() noexcept;   // on the calling core
-  void call_arrived() noexcept;   // on the called core
-  void call_ended() noexcept;     // on the calling core, when the record is back
+  void call_started() noexcept;                           // on the calling core
+  void call_arrived() noexcept;                           // on the called core
+  void call_ended() noexcept;                             // on the calling core, when the record is back
 
   std::unique_ptr<State> state_;
 };
@@ -108,7 +108,10 @@ class RemoteRecord final : public Message, public PooledFrame {
   static constexpr bool kIsVoid = std::is_void_v<Value>;
 
   RemoteRecord(Cluster& cluster, unsigned to, F function, A... arguments)
-      : cluster_(cluster), to_(to), from_(Cluster::current_index()), function_(std::move(function)),
+      : cluster_(cluster),
+        to_(to),
+        from_(Cluster::current_index()),
+        function_(std::move(function)),
         arguments_(std::move(arguments)...) {}
 
   bool local() const noexcept { return to_ == from_; }

@@ -40,25 +40,25 @@ CAMBIUM_EXPORT std::string_view to_string(Backend backend) noexcept;
 
 struct CoreOptions {
   Backend backend = Backend::automatic;
-  unsigned queue_depth = 256;    // submission queue entries; more I/O than this waits inside the backend
-  unsigned spin_us = 50;         // how long a turn may spin for due I/O before it blocks
-  unsigned stall_us = 500;       // a task that holds the loop longer than this is counted as a stall
+  unsigned queue_depth = 256;  // submission queue entries; more I/O than this waits inside the backend
+  unsigned spin_us = 50;       // how long a turn may spin for due I/O before it blocks
+  unsigned stall_us = 500;     // a task that holds the loop longer than this is counted as a stall
 };
 
 struct CoreStats {
   std::uint64_t turns = 0;
   std::uint64_t tasks_run = 0;
-  std::uint64_t stalls = 0;            // tasks seen to hold the loop longer than stall_us (see core_state.h)
+  std::uint64_t stalls = 0;  // tasks seen to hold the loop longer than stall_us (see core_state.h)
   std::uint64_t stall_ns_max = 0;
-  std::uint64_t reads = 0;             // read requests given to the backend
-  std::uint64_t reads_fixed = 0;       // of these, through a registered buffer (READ_FIXED)
+  std::uint64_t reads = 0;        // read requests given to the backend
+  std::uint64_t reads_fixed = 0;  // of these, through a registered buffer (READ_FIXED)
   std::uint64_t writes = 0;
   std::uint64_t writes_fixed = 0;
   std::uint64_t syncs = 0;
   std::uint64_t bytes_read = 0;
   std::uint64_t bytes_written = 0;
-  std::uint64_t system_calls = 0;      // io_uring_enter, or 0 for other backends
-  std::uint64_t messages = 0;          // received from other cores and threads
+  std::uint64_t system_calls = 0;  // io_uring_enter, or 0 for other backends
+  std::uint64_t messages = 0;      // received from other cores and threads
 };
 
 namespace rt {
@@ -123,15 +123,15 @@ class CAMBIUM_EXPORT Core {
     schedule(handle, priority);
   }
 
-  bool poll() { return turn(false); }    // one turn without blocking; false when there was nothing to do
-  int fd() const noexcept;               // readable when poll() has something to do
-  std::int64_t next_timer_ns() const;    // when poll() is due at the latest; -1 = no timer
+  bool poll() { return turn(false); }  // one turn without blocking; false when there was nothing to do
+  int fd() const noexcept;             // readable when poll() has something to do
+  std::int64_t next_timer_ns() const;  // when poll() is due at the latest; -1 = no timer
 
   // Thread-safe: the message runs on this core's loop.
   void post(rt::Message& message) noexcept;
 
   void schedule(std::coroutine_handle<> handle, Priority priority) noexcept;
-  void unschedule(std::coroutine_handle<> handle) noexcept;  // of a frame that is destroyed while it is runnable
+  void unschedule(std::coroutine_handle<> handle) noexcept;    // of a frame that is destroyed while it is runnable
   std::uint64_t spawned() const noexcept { return spawned_; }  // tasks of spawn() that have not ended
   bool idle() const noexcept;  // nothing is runnable, in flight or timed: no turn can make progress
   Priority current_priority() const noexcept { return current_priority_; }
@@ -221,7 +221,7 @@ class CAMBIUM_EXPORT Timer {
   friend class TimerHeap;
   Core* core_ = nullptr;
   std::int64_t deadline_ns_ = 0;
-  std::uint64_t order_ = 0;       // ties fire in the order of arming
+  std::uint64_t order_ = 0;  // ties fire in the order of arming
   std::size_t heap_index_ = 0;
   Callback callback_ = nullptr;
   void* argument_ = nullptr;
@@ -235,8 +235,9 @@ class Core::SleepAwaiter {
   bool await_ready() const noexcept { return duration_ns_ <= 0; }
   void await_suspend(std::coroutine_handle<> caller) {
     resumption_.suspend(core_, caller);
-    timer_.arm(core_, core_.now_ns() + duration_ns_,
-               [](void* resumption) noexcept { static_cast<rt::Resumption*>(resumption)->schedule(); }, &resumption_);
+    timer_.arm(
+        core_, core_.now_ns() + duration_ns_,
+        [](void* resumption) noexcept { static_cast<rt::Resumption*>(resumption)->schedule(); }, &resumption_);
   }
   void await_resume() noexcept { resumption_.resumed(); }
 

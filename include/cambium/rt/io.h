@@ -23,16 +23,16 @@ enum class IoKind : std::uint8_t {
 
 struct IoRequest {
   IoKind kind = IoKind::read;
-  bool durable = false;           // write: complete only when on stable storage (RWF_DSYNC)
-  std::int32_t file = -1;         // the backend's handle
-  std::int32_t buffer_index = -1; // registered buffer that `data` lies in, or -1
+  bool durable = false;            // write: complete only when on stable storage (RWF_DSYNC)
+  std::int32_t file = -1;          // the backend's handle
+  std::int32_t buffer_index = -1;  // registered buffer that `data` lies in, or -1
   std::int32_t result = 0;
-  std::uint32_t bytes = 0;        // at most 1 GiB
+  std::uint32_t bytes = 0;  // at most 1 GiB
   std::uint64_t offset = 0;
-  std::uint64_t bytes_long = 0;   // punch only
+  std::uint64_t bytes_long = 0;  // punch only
   char* data = nullptr;
   void (*complete)(IoRequest&) noexcept = nullptr;
-  IoRequest* next = nullptr;      // the backend's own queues
+  IoRequest* next = nullptr;  // the backend's own queues
 };
 
 }  // namespace cambium::rt

@@ -48,16 +48,16 @@ inline constexpr std::int64_t kSimTickNs = 1000;
 // How one simulated core behaves. The defaults draw latencies and order from the seed, and inject no fault.
 struct SimOptions {
   std::uint64_t seed = 1;
-  bool eager = false;                 // zero latency, completion in the order of submission
-  unsigned queue_depth = 64;          // requests at the device at once; others wait in order
+  bool eager = false;         // zero latency, completion in the order of submission
+  unsigned queue_depth = 64;  // requests at the device at once; others wait in order
   std::array<std::uint32_t, 4> latency_ticks = {0, 1, 10, 1000};  // each request draws one of these
   unsigned alignment = kSimSectorBytes;  // of memory, offset and length for direct I/O; else -EINVAL
-  bool scribble_reads = true;         // read buffers change at random while in flight, and after a failure
-  bool poison_reads = true;           // under AddressSanitizer, touching a read buffer in flight is reported
-  bool poison_writes = false;         // so is reading a write buffer, which a cache may legally do
-  bool refuse_registration = false;   // register_buffer() answers -1
-  double short_chance = 0;            // a read or write moves only a part
-  double retry_chance = 0;            // a request fails with EINTR or EAGAIN, and without effect
+  bool scribble_reads = true;            // read buffers change at random while in flight, and after a failure
+  bool poison_reads = true;              // under AddressSanitizer, touching a read buffer in flight is reported
+  bool poison_writes = false;            // so is reading a write buffer, which a cache may legally do
+  bool refuse_registration = false;      // register_buffer() answers -1
+  double short_chance = 0;               // a read or write moves only a part
+  double retry_chance = 0;               // a request fails with EINTR or EAGAIN, and without effect
 
   // Queue depth {1, 2, 4, 64}, fault chances and a refused registration, all drawn from the seed.
   CAMBIUM_EXPORT static SimOptions drawn(std::uint64_t seed) noexcept;
@@ -91,23 +91,23 @@ enum class FaultAction : std::uint8_t {
 // One planned fault. It counts the requests that match it, in order of submission, from the moment it is planned.
 struct SimFault {
   FaultAction action = FaultAction::fail;
-  int error = 5;                             // fail: a positive errno, 5 being EIO
-  std::uint64_t argument = 0;                // bytes, offset or ticks: see FaultAction
-  std::optional<rt::IoKind> kind = {};       // only requests of this kind
-  std::uint64_t operation = 0;               // how many matching requests pass before it strikes
-  bool sticky = false;                       // strikes every one from then on
-  std::uint64_t region_offset = 0;           // only reads, writes and punches that touch this region; syncs and
+  int error = 5;                                   // fail: a positive errno, 5 being EIO
+  std::uint64_t argument = 0;                      // bytes, offset or ticks: see FaultAction
+  std::optional<rt::IoKind> kind = {};             // only requests of this kind
+  std::uint64_t operation = 0;                     // how many matching requests pass before it strikes
+  bool sticky = false;                             // strikes every one from then on
+  std::uint64_t region_offset = 0;                 // only reads, writes and punches that touch this region; syncs and
   std::uint64_t region_bytes = ~std::uint64_t{0};  // resizes only when the region is the whole file
 };
 
 // A completed I/O, as the step hook sees it: in effect on the disk, not yet seen by the one who asked for it.
 struct SimStep {
-  std::uint64_t index = 0;     // steps() before this one
+  std::uint64_t index = 0;  // steps() before this one
   rt::IoKind kind = rt::IoKind::read;
   std::uint64_t offset = 0;
   std::uint32_t bytes = 0;
   std::int32_t result = 0;
-  bool changed = false;        // crash images may differ from those at the step before
+  bool changed = false;  // crash images may differ from those at the step before
 };
 
 class CAMBIUM_EXPORT SimDisk {
@@ -150,7 +150,7 @@ class CAMBIUM_EXPORT SimDisk {
   // Files, and damage at rest: what these change is durable at once. peek() sees what a read would.
   void create(std::string_view file);
   bool exists(std::string_view file) const noexcept;
-  std::vector<std::string> files() const;                 // in the order of creation
+  std::vector<std::string> files() const;  // in the order of creation
   std::uint64_t file_size(std::string_view file) const noexcept;
   std::string peek(std::string_view file, std::uint64_t offset, std::size_t bytes) const;
   void poke(std::string_view file, std::uint64_t offset, std::string_view bytes);  // inside the file

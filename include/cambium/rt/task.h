@@ -36,9 +36,8 @@ namespace rt {
 // What coroutine parameters may be. g++ 12.2 copies owning aggregates and rvalue temporaries wrongly into frames.
 template <class A>
 inline constexpr bool coroutine_parameter_ok =
-    !std::is_rvalue_reference_v<A> &&
-    (std::is_lvalue_reference_v<A> || !std::is_aggregate_v<std::remove_cvref_t<A>> ||
-     std::is_trivially_destructible_v<std::remove_cvref_t<A>>);
+    !std::is_rvalue_reference_v<A> && (std::is_lvalue_reference_v<A> || !std::is_aggregate_v<std::remove_cvref_t<A>> ||
+                                       std::is_trivially_destructible_v<std::remove_cvref_t<A>>);
 
 // The part of a promise that does not depend on the result: who continues, and whether it ended.
 class TaskPromiseBase : public PooledFrame {

@@ -57,7 +57,7 @@ class WaitQueue {
 
   bool empty() const noexcept { return head_ == nullptr; }
   std::uint64_t front_amount() const noexcept { return head_->amount_; }  // Requires: !empty()
-  inline bool wake_one() noexcept;  // false when nobody waits
+  inline bool wake_one() noexcept;                                        // false when nobody waits
   inline void wake_all() noexcept;
 
   class Awaiter {
@@ -140,7 +140,8 @@ inline bool WaitQueue::Awaiter::await_suspend(std::coroutine_handle<> caller) {
   queue_.push(node_);
   if (cancel_ != nullptr) cancel_->add(node_);
   if (deadline_ns_ != 0) {
-    timer_.arm(core, deadline_ns_, [](void* node) noexcept { static_cast<WaitNode*>(node)->wake(Errc::timeout); }, &node_);
+    timer_.arm(
+        core, deadline_ns_, [](void* node) noexcept { static_cast<WaitNode*>(node)->wake(Errc::timeout); }, &node_);
   }
   return true;
 }

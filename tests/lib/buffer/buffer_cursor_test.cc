@@ -57,11 +57,21 @@ bool move_agrees(BufferCursor& cursor, const Nearest& nearest, rt::Random& rando
   }
   const std::string key = awkward_key(random);
   switch (random.below(6)) {
-    case 0: cursor.seek(key); return agree(cursor, nearest, nearest.forward(nearest.lower(key)));
-    case 1: cursor.seek_after(key); return agree(cursor, nearest, nearest.forward(nearest.upper(key)));
-    case 2: cursor.seek_before(key); return agree(cursor, nearest, nearest.backward(nearest.lower(key)));
-    case 3: cursor.seek_at_or_before(key); return agree(cursor, nearest, nearest.backward(nearest.upper(key)));
-    case 4: cursor.seek_first(); return agree(cursor, nearest, nearest.forward(nearest.lower("")));
+    case 0:
+      cursor.seek(key);
+      return agree(cursor, nearest, nearest.forward(nearest.lower(key)));
+    case 1:
+      cursor.seek_after(key);
+      return agree(cursor, nearest, nearest.forward(nearest.upper(key)));
+    case 2:
+      cursor.seek_before(key);
+      return agree(cursor, nearest, nearest.backward(nearest.lower(key)));
+    case 3:
+      cursor.seek_at_or_before(key);
+      return agree(cursor, nearest, nearest.backward(nearest.upper(key)));
+    case 4:
+      cursor.seek_first();
+      return agree(cursor, nearest, nearest.forward(nearest.lower("")));
     default:
       cursor.seek_last();
       return agree(cursor, nearest, nearest.backward(nearest.model.lower_bound({nearest.table + 1, ""})));

@@ -39,8 +39,10 @@ inline bool same(const BufferEntry* entry, const Version* version) {
 /// Keys that are hard to order: few bytes, many of them 0x00 or 0xff, prefixes of each other, long equal parts.
 inline std::string awkward_key(rt::Random& random) {
   switch (random.below(5)) {
-    case 0: return std::string(random.between(1, 20), '\0');
-    case 1: return std::string(random.between(1, 20), '\xff');
+    case 0:
+      return std::string(random.between(1, 20), '\0');
+    case 1:
+      return std::string(random.between(1, 20), '\xff');
     case 2: {
       std::string key = "the same sixteen";
       key.append(random.below(12), '\0');

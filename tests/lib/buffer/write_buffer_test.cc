@@ -150,8 +150,8 @@ TEST_CASE("write buffer: a batch fits as a whole or not at all") {
   WriteBuffer buffer(64 << 10);
   const std::size_t cost = buffer.cost_bytes(8, 100);
   CHECK(buffer.fits_batch(100, 100 * cost));
-  CHECK_FALSE(buffer.fits_batch(1000, 1000 * cost));     // the arena
-  CHECK_FALSE(buffer.fits_batch(1000, 40 << 10));        // the index
+  CHECK_FALSE(buffer.fits_batch(1000, 1000 * cost));  // the arena
+  CHECK_FALSE(buffer.fits_batch(1000, 40 << 10));     // the index
 }
 
 TEST_CASE("write buffer: an empty buffer takes one value larger than itself, and is full then") {

@@ -15,7 +15,8 @@ std::uint64_t pages_beyond(TreeFixture& tree, PageId limit) {
   test::PageSet reachable;
   tree.base.run(tree.store.check(tree.root, reachable)).value();
   std::uint64_t beyond = 0;
-  for (std::uint64_t page = raw(limit); page < tree.space->file_pages(); ++page) beyond += reachable.has(page) ? 1u : 0u;
+  for (std::uint64_t page = raw(limit); page < tree.space->file_pages(); ++page)
+    beyond += reachable.has(page) ? 1u : 0u;
   return beyond;
 }
 

@@ -12,9 +12,7 @@
 using namespace cambium::rt;
 
 namespace {
-std::uint64_t hash_of(std::string_view text, std::uint64_t seed) {
-  return hash64(text.data(), text.size(), seed);
-}
+std::uint64_t hash_of(std::string_view text, std::uint64_t seed) { return hash64(text.data(), text.size(), seed); }
 }  // namespace
 
 TEST_CASE("hash64: the published vectors of wyhash final 4.2, which files depend on", "[F08]") {

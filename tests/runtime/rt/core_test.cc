@@ -116,15 +116,18 @@ TEST_CASE("core: timers with the same deadline fire in the order of arming, and 
   std::vector<rt::Timer> timers(100);
   const std::int64_t deadline = core->now_ns() + 1'000'000;
   for (std::size_t i = 0; i < timers.size(); ++i) {
-    timers[i].arm(*core, deadline, [](void* f) noexcept {
-      static_cast<Fired*>(f)->order->push_back(static_cast<Fired*>(f)->id);
-    }, &fired[i]);
+    timers[i].arm(
+        *core, deadline, [](void* f) noexcept { static_cast<Fired*>(f)->order->push_back(static_cast<Fired*>(f)->id); },
+        &fired[i]);
   }
   CHECK(core->next_timer_ns() == deadline);
   for (std::size_t i = 0; i < timers.size(); i += 3) timers[i].disarm();
-  timers[1].arm(*core, deadline, [](void* f) noexcept {  // armed again: now the last
-    static_cast<Fired*>(f)->order->push_back(static_cast<Fired*>(f)->id);
-  }, &fired[1]);
+  timers[1].arm(
+      *core, deadline,
+      [](void* f) noexcept {  // armed again: now the last
+        static_cast<Fired*>(f)->order->push_back(static_cast<Fired*>(f)->id);
+      },
+      &fired[1]);
   core->run(sleep_for(*core, 2'000'000));
   CHECK(core->next_timer_ns() == -1);
   std::vector<int> expected;
@@ -365,7 +368,8 @@ TEST_CASE("run: is 0 after a good end, with what was spawned") {
 }
 
 TEST_CASE("run: is 1 after an error, which it prints with its hint") {
-  const rt::testing::Death death = rt::testing::run_in_child([] { ::_exit(run(&bad_app, {.backend = Backend::threads})); });
+  const rt::testing::Death death =
+      rt::testing::run_in_child([] { ::_exit(run(&bad_app, {.backend = Backend::threads})); });
   CHECK(death.at_all);
   CHECK(!death.by_abort);
   CHECK(death.output == "error: the disk is full\nhint: free some space\n");

@@ -26,9 +26,9 @@
 #include <vector>
 
 #include "rt/buffer_arena.h"
-#include "runtime/rt/core_fixture.h"
 #include "rt/io_backend.h"
 #include "rt/request_list.h"
+#include "runtime/rt/core_fixture.h"
 
 namespace cambium {
 namespace {
@@ -424,7 +424,8 @@ TEST_CASE("file device: 0 bytes is an unexpected end, at once") {
   scripted.script->ends = true;
   const Status status = scripted.run(GENERATE(IoKind::read, IoKind::write));
   CHECK(status.code() == Errc::io);
-  CHECK(status.error().message().find("4096 bytes at offset 8192 of data.cambium failed: unexpected end after 512 bytes") !=
+  CHECK(status.error().message().find(
+            "4096 bytes at offset 8192 of data.cambium failed: unexpected end after 512 bytes") !=
         std::string_view::npos);
   CHECK(scripted.script->asked.size() == 2);
 }
@@ -436,18 +437,19 @@ TEST_CASE("file device: errors become one code per reaction, with what, where an
     Errc code;
     const char* text;
   };
-  const Case each = GENERATE(
-      Case{-EIO, IoKind::write, Errc::io, "write of 4096 bytes at offset 8192 of data.cambium failed: Input/output error"},
-      Case{-ENOSPC, IoKind::write, Errc::no_space,
-           "write of 4096 bytes at offset 8192 of data.cambium failed: No space left on device"},
-      Case{-EDQUOT, IoKind::resize, Errc::no_space, "resize to 2097152 bytes of data.cambium failed: Disk quota exceeded"},
-      Case{-EIO, IoKind::sync, Errc::io, "sync of data.cambium failed: Input/output error"},
-      Case{-ECANCELED, IoKind::read, Errc::cancelled,
-           "read of 4096 bytes at offset 8192 of data.cambium failed: Operation canceled"},
-      Case{-EOPNOTSUPP, IoKind::punch, Errc::unsupported,
-           "punch of 4096 bytes at offset 8192 of data.cambium failed: Operation not supported"},
-      Case{-ENOMEM, IoKind::read, Errc::resource,
-           "read of 4096 bytes at offset 8192 of data.cambium failed: Cannot allocate memory"});
+  const Case each = GENERATE(Case{-EIO, IoKind::write, Errc::io,
+                                  "write of 4096 bytes at offset 8192 of data.cambium failed: Input/output error"},
+                             Case{-ENOSPC, IoKind::write, Errc::no_space,
+                                  "write of 4096 bytes at offset 8192 of data.cambium failed: No space left on device"},
+                             Case{-EDQUOT, IoKind::resize, Errc::no_space,
+                                  "resize to 2097152 bytes of data.cambium failed: Disk quota exceeded"},
+                             Case{-EIO, IoKind::sync, Errc::io, "sync of data.cambium failed: Input/output error"},
+                             Case{-ECANCELED, IoKind::read, Errc::cancelled,
+                                  "read of 4096 bytes at offset 8192 of data.cambium failed: Operation canceled"},
+                             Case{-EOPNOTSUPP, IoKind::punch, Errc::unsupported,
+                                  "punch of 4096 bytes at offset 8192 of data.cambium failed: Operation not supported"},
+                             Case{-ENOMEM, IoKind::read, Errc::resource,
+                                  "read of 4096 bytes at offset 8192 of data.cambium failed: Cannot allocate memory"});
   Scripted scripted;
   scripted.script->script = {each.error};
   const Status status = scripted.run(each.kind);

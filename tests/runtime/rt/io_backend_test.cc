@@ -17,8 +17,8 @@
 #include <cambium/rt/when_all.h>
 
 #include "rt/buffer_arena.h"
-#include "runtime/rt/core_fixture.h"
 #include "rt/io_backend.h"
+#include "runtime/rt/core_fixture.h"
 
 namespace cambium {
 namespace {
@@ -300,8 +300,11 @@ Task<void> ten_thousand(Core& core, TempDirectory& directory) {
   for (std::size_t i = 0; i < kCount; ++i) {
     DeviceRequest& request = all.requests[i];
     char* const data = arena.data() + (kPages + i) * kPage;
-    request.io = {.kind = IoKind::read, .buffer_index = arena.index_of(data, kPage), .bytes = kPage,
-                  .offset = (i * 7 % kPages) * kPage, .data = data};
+    request.io = {.kind = IoKind::read,
+                  .buffer_index = arena.index_of(data, kPage),
+                  .bytes = kPage,
+                  .offset = (i * 7 % kPages) * kPage,
+                  .data = data};
     request.done = [](DeviceRequest& r) noexcept {
       ++many->completed;
       if (r.error != 0) ++many->failed;
@@ -332,9 +335,7 @@ TEST_CASE("backends: 10,000 requests in flight, far more than any queue holds") 
 struct Seam {
   static inline int completed = 0;
   static inline std::int32_t result[2048] = {};
-  static void complete(IoRequest& request) noexcept {
-    result[completed++] = request.result;
-  }
+  static void complete(IoRequest& request) noexcept { result[completed++] = request.result; }
 };
 
 Task<void> cancel_all(Core& core, TempDirectory& directory) {
@@ -347,8 +348,12 @@ Task<void> cancel_all(Core& core, TempDirectory& directory) {
   Seam::completed = 0;
   for (int i = 0; i < kCount; ++i) {
     const auto at = static_cast<std::uint64_t>(i) * kPage;
-    requests[static_cast<std::size_t>(i)] = {.kind = IoKind::write, .file = file->file, .bytes = kPage, .offset = at,
-                                             .data = arena.data() + at, .complete = &Seam::complete};
+    requests[static_cast<std::size_t>(i)] = {.kind = IoKind::write,
+                                             .file = file->file,
+                                             .bytes = kPage,
+                                             .offset = at,
+                                             .data = arena.data() + at,
+                                             .complete = &Seam::complete};
     backend.submit(requests[static_cast<std::size_t>(i)]);
   }
   for (IoRequest& request : requests) backend.cancel(request);

@@ -3,8 +3,8 @@
 
 #include <catch2/catch.hpp>
 
-#include "runtime/rt/core_fixture.h"
 #include "rt/uring_backend.h"
+#include "runtime/rt/core_fixture.h"
 
 namespace cambium::rt {
 namespace {
@@ -19,7 +19,8 @@ struct Kernel {
     const auto has = [flags](unsigned flag) { return (flags & flag) != 0; };
     if ((flags & ~static_cast<Kernel*>(context)->known) != 0) return -EINVAL;
     if (has(IORING_SETUP_DEFER_TASKRUN) && !has(IORING_SETUP_SINGLE_ISSUER)) return -EINVAL;
-    if (has(IORING_SETUP_TASKRUN_FLAG) && !has(IORING_SETUP_DEFER_TASKRUN) && !has(IORING_SETUP_COOP_TASKRUN)) return -EINVAL;
+    if (has(IORING_SETUP_TASKRUN_FLAG) && !has(IORING_SETUP_DEFER_TASKRUN) && !has(IORING_SETUP_COOP_TASKRUN))
+      return -EINVAL;
     return 0;
   }
 };
@@ -35,8 +36,9 @@ TEST_CASE("ring setup: every flag that a kernel does not know falls back alone")
   CHECK(accepted(~unsigned{IORING_SETUP_DEFER_TASKRUN}) ==
         ((kAll & ~unsigned{IORING_SETUP_DEFER_TASKRUN}) | IORING_SETUP_COOP_TASKRUN));
   // Linux 5.19: the cooperative mode only.
-  CHECK(accepted(IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG) ==
-        (IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG));
+  CHECK(
+      accepted(IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG) ==
+      (IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG));
   // Linux 5.18 and 5.11.
   CHECK(accepted(IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL) == (IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL));
   CHECK(accepted(IORING_SETUP_CLAMP) == IORING_SETUP_CLAMP);

@@ -97,7 +97,9 @@ TEST_CASE("sim backend: opening creates, finds, refuses and locks") {
 
 TEST_CASE("sim backend: locks go with the backend that held them") {
   SimDisk disk;
-  { SimDriver driver(disk); }
+  {
+    SimDriver driver(disk);
+  }
   SimDriver again(disk);
   CHECK(again.file() >= 0);
 }
@@ -125,8 +127,8 @@ TEST_CASE("sim backend: registered buffers are checked, counted, or refused") {
     std::string memory = sectors(2, 'm');
     const std::int32_t index = driver.backend().register_buffer(memory.data(), 512);
     REQUIRE(index >= 0);
-    const rt::IoRequest write{.kind = IoKind::write, .file = driver.file(), .buffer_index = index, .bytes = 512,
-                              .data = memory.data()};
+    const rt::IoRequest write{
+        .kind = IoKind::write, .file = driver.file(), .buffer_index = index, .bytes = 512, .data = memory.data()};
     CHECK(driver.finish(driver.submit(write)) == 512);
     rt::IoRequest outside = write;
     outside.data = memory.data() + 1;

@@ -53,8 +53,11 @@ Task<int> publish(Core& core, int rounds) {
   int done = 0;
   for (int round = 1; round <= rounds; ++round) {
     data.assign(data.size(), static_cast<char>(round));
-    const rt::IoRequest body{.kind = IoKind::write, .file = file, .bytes = 4096,
-                             .offset = 4096 * static_cast<std::uint64_t>(round), .data = data.data()};
+    const rt::IoRequest body{.kind = IoKind::write,
+                             .file = file,
+                             .bytes = 4096,
+                             .offset = 4096 * static_cast<std::uint64_t>(round),
+                             .data = data.data()};
     std::int32_t result = co_await Raw(core, body);
     if (result != 4096) break;
     const rt::IoRequest sync{.kind = IoKind::sync, .file = file};
@@ -80,8 +83,11 @@ Task<int> recover(Core& core) {
   co_await Raw(core, read_root);
   const int round = root[0];
   std::string data(4096, '\0');
-  const rt::IoRequest read_data{.kind = IoKind::read, .file = file, .bytes = 4096,
-                                .offset = 4096 * static_cast<std::uint64_t>(round), .data = data.data()};
+  const rt::IoRequest read_data{.kind = IoKind::read,
+                                .file = file,
+                                .bytes = 4096,
+                                .offset = 4096 * static_cast<std::uint64_t>(round),
+                                .data = data.data()};
   co_await Raw(core, read_data);
   core.backend().close_file(file);
   co_return round == 0 || data == std::string(4096, static_cast<char>(round)) ? round : -1;

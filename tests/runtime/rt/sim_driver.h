@@ -19,7 +19,7 @@
 namespace cambium::test {
 
 struct DrivenIo {
-  rt::IoRequest io;                    // first: its address is the DrivenIo's
+  rt::IoRequest io;  // first: its address is the DrivenIo's
   bool done = false;
   std::vector<DrivenIo*>* log = nullptr;
 };
@@ -29,8 +29,7 @@ class SimDriver {
   static constexpr std::string_view kFile = "data";
 
   // Opens kFile, creating it where it is not there; buffered, so that any offset and length will do.
-  explicit SimDriver(SimDisk& disk, const SimOptions& options = {.eager = true})
-      : backend_(disk.state(), options) {
+  explicit SimDriver(SimDisk& disk, const SimOptions& options = {.eager = true}) : backend_(disk.state(), options) {
     const rt::FileSpec spec{.path = std::string(kFile), .create = !disk.exists(kFile), .direct = false};
     file_ = backend_.open_file(spec).value().file;
   }
@@ -40,8 +39,8 @@ class SimDriver {
   const std::vector<DrivenIo*>& log() const noexcept { return log_; }  // in order of completion
 
   DrivenIo& start(rt::IoKind kind, std::uint64_t offset, char* data = nullptr, std::size_t bytes = 0) {
-    return submit({.kind = kind, .file = file_, .bytes = static_cast<std::uint32_t>(bytes), .offset = offset,
-                   .data = data});
+    return submit(
+        {.kind = kind, .file = file_, .bytes = static_cast<std::uint32_t>(bytes), .offset = offset, .data = data});
   }
   DrivenIo& submit(const rt::IoRequest& request) {
     DrivenIo& io = requests_.emplace_back();
@@ -66,8 +65,12 @@ class SimDriver {
   }
 
   std::int32_t write(std::uint64_t offset, std::string bytes, bool durable = false) {
-    return finish(submit({.kind = rt::IoKind::write, .durable = durable, .file = file_,
-                          .bytes = static_cast<std::uint32_t>(bytes.size()), .offset = offset, .data = bytes.data()}));
+    return finish(submit({.kind = rt::IoKind::write,
+                          .durable = durable,
+                          .file = file_,
+                          .bytes = static_cast<std::uint32_t>(bytes.size()),
+                          .offset = offset,
+                          .data = bytes.data()}));
   }
   std::string read(std::uint64_t offset, std::size_t bytes) {
     std::string data(bytes, '?');

@@ -37,7 +37,8 @@ class Witness {
   int* gone_;
 };
 
-// ---------------------------------------------------------------------------------------------- awaits that end at once
+// ---------------------------------------------------------------------------------------------- awaits that end at
+// once
 
 Task<int> at_once(int value) { co_return value; }
 Task<Result<int>> at_once_result(int value) { co_return value; }
@@ -297,7 +298,9 @@ Op<int> works_on(Core& core, int& finished) {
   co_return finished;
 }
 Task<void> drops_ops(Core& core, int& finished) {
-  { const Op<int> dropped = works_on(core, finished); }
+  {
+    const Op<int> dropped = works_on(core, finished);
+  }
   {
     const Op<int> dropped = works_on(core, finished);
     co_await core.yield();

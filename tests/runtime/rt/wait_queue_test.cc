@@ -54,9 +54,7 @@ TEST_CASE("event: set wakes everybody in order, stays set, and can be reset") { 
 
 // ---------------------------------------------------------------------------------------------- cancel, deadline
 
-Task<void> wait_cancelled(Event& event, CancelSource& cancel, Errc& outcome) {
-  outcome = co_await event.wait(&cancel);
-}
+Task<void> wait_cancelled(Event& event, CancelSource& cancel, Errc& outcome) { outcome = co_await event.wait(&cancel); }
 
 Task<void> cancel_body(Core& core) {
   Event event;
