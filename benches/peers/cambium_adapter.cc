@@ -153,9 +153,16 @@ class CambiumAdapter final : public KvAdapter {
   void bulk_load(const std::string&, EntrySource next) override { check_status(core_->run(load_sorted(*db_, next))); }
 
   bool get(std::string_view key, ValueFn use) override {
-    const Value value = value_of(finish(*core_, db_->get(key)));
-    if (value) use(value.view());
-    return static_cast<bool>(value);
+    Op<Value> op = db_->get(key);
+    if (!op.ready()) {
+      const Value value = value_of(core_->run(collect(op)));
+      if (value) use(value.view());
+      return static_cast<bool>(value);
+    }
+    Result<Value>& result = op.result();
+    if (!result) fail("cambium: " + std::string(result.error().message()));
+    if (*result) use(result->view());
+    return static_cast<bool>(*result);
   }
 
   std::size_t multi_get(std::span<const std::string_view> keys, IndexedValueFn use) override {

@@ -56,7 +56,8 @@ struct CheckReport {
   bool superblock_damaged = false;  // one copy fails its checksum; the next commit mends it
 };
 
-// Loads a sorted stream into an empty table, far faster than puts: no buffer, every node written once and full.
+// Loads a sorted stream into an empty table, far faster than puts: no buffer, every node written once and full. It
+// appears at once, with finish(); until then other writes are refused (busy) and no snapshot shows any of it.
 class CAMBIUM_EXPORT BulkLoad {
  public:
   explicit BulkLoad(std::unique_ptr<BulkLoadState> state) noexcept;

@@ -165,6 +165,7 @@ void WriteBuffer::reset() noexcept {
   min_ = max_ = nullptr;
   min_head_ = max_head_ = 0;
   first_sequence_ = last_sequence_ = Sequence{0};
+  range_skips_ = 0;
 }
 
 }  // namespace cambium

@@ -10,16 +10,19 @@ namespace cambium {
 BulkLoadState::BulkLoadState(PartitionState& partition, TableState& table)
     : partition_(partition), table_(table), writer_(partition.publisher->writer()), builder_(*writer_) {
   ++partition_.scans_open;
+  partition_.loading = true;
 }
 
 BulkLoadState::~BulkLoadState() {
   --partition_.scans_open;
-  if (!ended_) partition_.core.spawn(abandon(std::move(writer_), partition_), Priority::background);
+  if (ended_) return;
+  partition_.loading = false;
+  GatePass pass(partition_.operations);  // now: close() may be called before the task has run at all
+  partition_.core.spawn(abandon(std::move(pass), std::move(writer_), partition_), Priority::background);
 }
 
 // Nothing of an unfinished load stays. The lane is let go when the pages are given back.
-Task<void> BulkLoadState::abandon(std::unique_ptr<PageWriter> writer, PartitionState& partition) {
-  const GatePass pass(partition.operations);
+Task<void> BulkLoadState::abandon(GatePass, std::unique_ptr<PageWriter> writer, PartitionState& partition) {
   MutexGuard lane(partition.committer->lane());
   Status given_up = co_await partition.publisher->give_up(*writer, Errc::cancelled);
   static_cast<void>(given_up);
@@ -51,9 +54,26 @@ Op<void> BulkLoadState::pump() {
   co_return pumped;
 }
 
+namespace {
+
+// Writes are welcome again when the load has ended, however it did.
+class Ended {
+ public:
+  explicit Ended(PartitionState& partition) noexcept : partition_(partition) {}
+  Ended(const Ended&) = delete;
+  Ended& operator=(const Ended&) = delete;
+  ~Ended() { partition_.loading = false; }
+
+ private:
+  PartitionState& partition_;
+};
+
+}  // namespace
+
 Op<void> BulkLoadState::finish() {
   if (ended_) co_return Error(Errc::closed, "the sorted load has ended");
   ended_ = true;
+  const Ended ended(partition_);
   MutexGuard lane(partition_.committer->lane());
   Result<TableRoot> root = co_await builder_.finish();
   if (!root) {

@@ -24,7 +24,7 @@ class BulkLoadState {
  private:
   Op<void> add_long(Bytes key, Bytes value);
   Op<void> pump();
-  static Task<void> abandon(std::unique_ptr<PageWriter> writer, PartitionState& partition);
+  static Task<void> abandon(GatePass pass, std::unique_ptr<PageWriter> writer, PartitionState& partition);
 
   PartitionState& partition_;
   TableState& table_;

@@ -32,6 +32,12 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
   const std::uint64_t fixed = buffers + plan.staging_bytes * plan.staging_buffers + (plan.space_pages + 4) * kPageBytes;
   const std::uint64_t left = memory > fixed ? memory - fixed : 0;
   const std::uint64_t cache = options.cache_bytes != 0 ? options.cache_bytes : left - left / 64;
+  if (cache > left || fixed < plan.buffer_bytes) {  // the latter: absurd sizes wrap round
+    return Error(Errc::invalid_argument,
+                 rt::str("memory_bytes = ", memory, " cannot hold write buffers of ", plan.buffer_bytes,
+                         " and a cache of ", cache, " bytes"),
+                 "raise memory_bytes or lower write_buffer_bytes or cache_bytes");
+  }
   plan.cache_frames = std::min<std::uint64_t>(cache / kPageBytes, kFilePagesMax);
   if (plan.cache_frames < 8) {
     return Error(

@@ -84,6 +84,7 @@ class PartitionState {
   Sequence last_sequence{};
   bool superblock_damaged = false;
   bool closing = false;
+  bool loading = false;  // a sorted load is under way: nothing else writes
   bool flusher_running = false;
   std::uint64_t scans_open = 0;  // scans and bulk loads hold on to the parts above
   Gate operations;               // what close() waits for
@@ -94,7 +95,8 @@ class PartitionState {
   Value value_in_buffer(WriteBuffer& buffer, const BufferEntry& entry);
   Task<Result<Value>> overflow_value(Bytes reference);
 
-  Status writable() const;  // why a write would be refused
+  Status writable() const;        // why a commit would be refused
+  Status accepts_writes() const;  // why a write would be refused
 
  private:
   explicit PartitionState(Core& on) : core(on) {}

@@ -19,6 +19,13 @@ Status PartitionState::writable() const {
   return {};
 }
 
+// A sorted load appears at once, as one version: writes beside it would be neither before nor after it.
+Status PartitionState::accepts_writes() const {
+  if (loading)
+    return Error(Errc::busy, rt::str("a sorted load of ", path, " is under way"), "write after its finish()");
+  return writable();
+}
+
 Status PartitionState::check_write(Bytes key, std::size_t value_bytes) const {
   if (key.size() < kKeyBytesMin || key.size() > kKeyBytesMax) [[unlikely]] {
     return Error(Errc::invalid_argument,
@@ -50,7 +57,7 @@ Op<void> PartitionState::write_one(TableState& table, Bytes key, Bytes value, Wr
   Status ok = check_write(key, value.size());
   if (!ok) [[unlikely]]
     return ok;
-  ok = writable();
+  ok = accepts_writes();
   if (!ok) [[unlikely]]
     return ok;
   if (!buffers->active().reserve_value(value.size())) [[unlikely]] {
@@ -107,7 +114,7 @@ Op<void> PartitionState::write_batch(TableState& table, const WriteBatch& batch,
     if (!ok) return ok;
     cost += buffers->active().cost_bytes(write.key_bytes, write.value_bytes);
   }
-  Status ok = writable();
+  Status ok = accepts_writes();
   if (!ok) return ok;
   if (batch.empty()) return Status();
   if (cost > plan.buffer_bytes * 3 / 4 && batch.count() > 1) {

@@ -81,8 +81,9 @@ Task<Result<LoadedSuperblock>> load_superblock(BlockDevice& device, char* page_b
       co_return Error(Errc::corruption, rt::str("both superblocks of ", device.name(), " are damaged"),
                       "restore the file from a backup; it was not changed");
     }
-    co_return Error(Errc::unsupported, rt::str(device.name(), " is not a Cambium partition"),
-                    "check the path; the file was not changed");
+    co_return Error(
+        Errc::unsupported, rt::str(device.name(), " is not a Cambium partition"),
+        "check the path; if making it was interrupted, remove the file and make it again; it was not changed");
   }
   loaded.other = newest_of_slot[1 - loaded.slot];
   Status usable = openable(device, loaded.record);

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include <cambium/options.h>
+
+#include <catch2/catch.hpp>
+
+#include <string>
+
+namespace cambium {
+namespace {
+
+bool same(const Options& a, const Options& b) {
+  return a.path == b.path && a.mode == b.mode && a.read_only == b.read_only && a.memory_bytes == b.memory_bytes &&
+         a.write_buffer_bytes == b.write_buffer_bytes && a.cache_bytes == b.cache_bytes && a.direct_io == b.direct_io &&
+         a.readahead_pages == b.readahead_pages && a.lock_wait_ms == b.lock_wait_ms;
+}
+
+TEST_CASE("options: each option that differs from its default is written, alone, and read back") {
+  const auto [options, text] = GENERATE(table<Options, std::string>({
+      {Options{}, ""},
+      {{.path = "a/b.cambium"}, "path=a/b.cambium"},
+      {{.mode = OpenMode::open}, "mode=open"},
+      {{.mode = OpenMode::create}, "mode=create"},
+      {{.read_only = true}, "read_only=true"},
+      {{.memory_bytes = 512 * MiB}, "memory=512MiB"},
+      {{.memory_bytes = 1'000'001}, "memory=1000001B"},
+      {{.write_buffer_bytes = 3 * MiB}, "write_buffer=3MiB"},
+      {{.cache_bytes = 65 * KiB}, "cache=65KiB"},
+      {{.direct_io = false}, "direct_io=false"},
+      {{.readahead_pages = 0}, "readahead=0"},
+      {{.lock_wait_ms = 4'294'967'295}, "lock_wait_ms=4294967295"},
+  }));
+  CAPTURE(text);
+  const std::string written = options.to_string();
+  CHECK(written == text);
+  CHECK(same(Options::parse(written).value(), options));
+}
+
+TEST_CASE("options: all of them at once survive the way through text") {
+  const Options options{.path = "x y",
+                        .mode = OpenMode::create,
+                        .read_only = true,
+                        .memory_bytes = 7 * GiB,
+                        .write_buffer_bytes = 1,
+                        .cache_bytes = 3,
+                        .direct_io = false,
+                        .readahead_pages = 5,
+                        .lock_wait_ms = 6};
+  const std::string text = options.to_string();
+  CHECK(same(Options::parse(text).value(), options));
+}
+
+TEST_CASE("options: blanks and empty items do not matter, the last of two values counts, defaults may be named") {
+  const Options options =
+      Options::parse("  memory = 1 GiB ;; read_only=true; mode=open_or_create; memory=2GiB; direct_io=true ; ").value();
+  CHECK(same(options, {.read_only = true, .memory_bytes = 2 * GiB}));
+  CHECK(same(Options::parse("").value(), {}));
+}
+
+TEST_CASE("options: an unknown name is refused with the one that was meant") {
+  const auto [text, hint] = GENERATE(table<std::string, std::string>({
+      {"memroy=1GiB", "did you mean \"memory\"?"},
+      {"readonly=true", "did you mean \"read_only\"?"},
+      {"read_ahead=3", "did you mean \"readahead\"?"},
+      {"zzzzzzzzzzzzzz=3", ""},
+  }));
+  CAPTURE(text);
+  const Result<Options> options = Options::parse(text);
+  REQUIRE(options.code() == Errc::invalid_argument);
+  CHECK(options.error().hint() == hint);
+  const std::string name = text.substr(0, text.find('='));
+  CHECK(std::string(options.error().message()).find(name) != std::string::npos);
+}
+
+TEST_CASE("options: a bad value is refused, and the message names the option and the value") {
+  const std::string text = GENERATE(as<std::string>(), "mode=append", "read_only=yes", "direct_io=1", "memory=lots",
+                                    "memory=-1", "memory=", "write_buffer=3 apples", "cache=0x10", "readahead=-1",
+                                    "readahead=3.5", "lock_wait_ms=4294967296", "lock_wait_ms=", "memory=99999999TiB");
+  CAPTURE(text);
+  const Result<Options> options = Options::parse(text);
+  REQUIRE(options.code() == Errc::invalid_argument);
+  const std::string message(options.error().message());
+  CHECK(message.find(text.substr(0, text.find('='))) != std::string::npos);
+  CHECK(message.find(text.substr(text.find('=') + 1)) != std::string::npos);
+}
+
+TEST_CASE("options: a name without a value is refused") {
+  CHECK(Options::parse("read_only").code() == Errc::invalid_argument);
+  CHECK(Options::parse("memory=1GiB; read_only").code() == Errc::invalid_argument);
+}
+
+}  // namespace
+}  // namespace cambium

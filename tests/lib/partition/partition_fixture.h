@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// One small partition on a simulated disk, beside a std::map that says what must be in it.
+#pragma once
+
+#include <catch2/catch.hpp>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <cambium/partition.h>
+#include <cambium/rt/sim.h>
+
+namespace cambium::test {
+
+using Model = std::map<std::string, std::string>;
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+inline Task<Result<Partition>> open_partition(Core& core, const Options& options) {
+  Result<Partition> opened = co_await Partition::open(core, options);
+  co_return opened;
+}
+inline Task<Status> apply_put(Partition& db, Bytes key, Bytes value) {
+  Status status = co_await db.put(key, value);
+  co_return status;
+}
+inline Task<Status> apply_del(Partition& db, Bytes key) {
+  Status status = co_await db.del(key);
+  co_return status;
+}
+inline Task<Status> flush_partition(Partition& db, FlushOptions options) {
+  Status status = co_await db.flush(options);
+  co_return status;
+}
+inline Task<Status> compact_partition(Partition& db) {
+  Status status = co_await db.compact();
+  co_return status;
+}
+inline Task<Status> close_partition(Partition& db) {
+  Status status = co_await db.close();
+  co_return status;
+}
+inline Task<Result<CheckReport>> check_partition(Partition& db) {
+  Result<CheckReport> report = co_await db.check();
+  co_return report;
+}
+inline Task<Result<BulkLoad>> begin_load(Partition& db) {
+  Result<BulkLoad> load = co_await db.bulk_load();
+  co_return load;
+}
+inline Task<Status> add_to(BulkLoad& load, Bytes key, Bytes value) {
+  Status status = co_await load.add(key, value);
+  co_return status;
+}
+inline Task<Status> finish_load(BulkLoad& load) {
+  Status status = co_await load.finish();
+  co_return status;
+}
+inline Task<Status> collect_scan(Scan& scan, Pairs& out) {
+  for (;;) {
+    const std::span<const Entry> page = co_await check(scan.next_page());
+    if (page.empty()) break;
+    for (const Entry& entry : page) out.emplace_back(entry.key.str(), entry.value.str());
+  }
+  co_return Status();
+}
+inline Task<void> sleep_a_while(Core& core) { co_await core.sleep_ns(20'000'000); }
+
+class PartitionFixture {
+ public:
+  static constexpr Options kOptions{.path = "data.cambium", .memory_bytes = 2 * MiB};
+
+  PartitionFixture() : core(disk.make_core({.seed = 1, .eager = true})) { open(); }
+  ~PartitionFixture() {
+    if (db) CHECK(run(close_partition(*db)));
+    db.reset();
+    settle();
+  }
+
+  template <class T>
+  T run(Task<T> task) {
+    return core->run(std::move(task));
+  }
+  void open() { db.emplace(run(open_partition(*core, kOptions)).value()); }
+  void reopen() {
+    REQUIRE(run(close_partition(*db)));
+    db.reset();
+    open();
+  }
+  void settle() {
+    while (!core->idle()) run(sleep_a_while(*core));
+  }
+
+  void put(const std::string& key, const std::string& value) {
+    run(apply_put(*db, key, value)).value();
+    model[key] = value;
+  }
+  void del(const std::string& key) {
+    run(apply_del(*db, key)).value();
+    model.erase(key);
+  }
+  void flush(bool trim = true) { run(flush_partition(*db, {.trim = trim})).value(); }
+  Pairs scan(const ScanRange& range = {}, ScanOptions options = {}) {
+    Scan scan = db->scan(range, options);
+    Pairs out;
+    run(collect_scan(scan, out)).value();
+    return out;
+  }
+  void require_contents(const Model& expected, ScanOptions options = {}) {
+    const Pairs pairs = scan({}, options);
+    REQUIRE(pairs.size() == expected.size());
+    REQUIRE(std::equal(pairs.begin(), pairs.end(), expected.begin(),
+                       [](const auto& a, const auto& b) { return a.first == b.first && a.second == b.second; }));
+  }
+
+  SimDisk disk;
+  std::unique_ptr<Core> core;
+  std::optional<Partition> db;
+  Model model;
+};
+
+}  // namespace cambium::test
