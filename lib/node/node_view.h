@@ -107,25 +107,9 @@ class NodeView {
     return leaf_key_and_entry(index, out, entry);
   }
   // leaf_key() and leaf_entry() in one pass over the record.
-  std::size_t leaf_key_and_entry(std::size_t index, char* out, LeafEntry& entry) const noexcept {
-    const std::size_t prefix = header().prefix_bytes;
-    copy_short(out, page_ + sizeof(format::NodeHeader), prefix);
-    const char* record = page_ + slot(index);
-    const std::uint16_t info = rt::load_le16(record);
-    const std::uint16_t value_bytes = rt::load_le16(record + 2);
-    const char* at = record + format::kLeafEntryHeaderBytes;
-    entry.kind = static_cast<format::EntryKind>((info >> format::kKindShift) & format::kKindMask);
-    entry.expiry = 0;
-    if ((info & format::kExpiryFlag) != 0) [[unlikely]] {
-      entry.expiry = rt::load_le64(at);
-      at += format::kExpiryBytes;
-    }
-    const std::size_t suffix = info & format::kSuffixMask;
-    rt::store_be32(out + prefix, heads()[index]);
-    if (suffix > format::kHeadBytes) copy_short(out + prefix + format::kHeadBytes, at, suffix - format::kHeadBytes);
-    entry.value = Bytes(at + tail_bytes(suffix), value_bytes);
-    return prefix + suffix;
-  }
+  inline std::size_t leaf_key_and_entry(std::size_t index, char* out, LeafEntry& entry) const noexcept;
+  // Reads one entry after another: what it takes from the header is read once.
+  class LeafReader;
   static constexpr std::size_t kKeySlack = 16;  // bytes after a key that writing it may touch
 
   // ---- branch -----------------------------------------------------------------------------------------------
@@ -161,14 +145,6 @@ class NodeView {
     return suffix_bytes > format::kHeadBytes ? suffix_bytes - format::kHeadBytes : 0;
   }
   const char* children() const noexcept { return reinterpret_cast<const char*>(heads() + count()); }
-  // A copy of mostly a few bytes: sixteen at once, where the source may be read that far.
-  void copy_short(char* to, const char* from, std::size_t bytes) const noexcept {
-    if (bytes <= 16 && from + 16 <= page_ + kPageBytes) [[likely]] {
-      std::memcpy(to, from, 16);
-    } else {
-      std::memcpy(to, from, bytes);
-    }
-  }
   std::size_t slots_offset() const noexcept {
     const std::size_t per_entry = format::kHeadBytes + (is_leaf() ? 0 : sizeof(format::ChildPointer));
     return format::heads_offset(header().prefix_bytes) + per_entry * count();
@@ -266,6 +242,55 @@ class NodeView {
 
   const char* page_;
 };
+
+class NodeView::LeafReader {
+ public:
+  explicit LeafReader(const NodeView& leaf) noexcept
+      : page_(leaf.page_),
+        prefix_bytes_(leaf.header().prefix_bytes),
+        heads_(leaf.page_ + format::heads_offset(prefix_bytes_)),
+        slots_(heads_ + format::kHeadBytes * leaf.count()) {}
+
+  // Writes the key to `out` (kKeyBytesMax + kKeySlack bytes) and returns its length.
+  std::size_t read(std::size_t index, char* out, LeafEntry& entry) const noexcept {
+    copy_short(out, page_ + sizeof(format::NodeHeader), prefix_bytes_);
+    const char* record = page_ + rt::load_le16(slots_ + 2 * index);
+    const std::uint16_t info = rt::load_le16(record);
+    const std::uint16_t value_bytes = rt::load_le16(record + 2);
+    const char* at = record + format::kLeafEntryHeaderBytes;
+    entry.kind = static_cast<format::EntryKind>((info >> format::kKindShift) & format::kKindMask);
+    entry.expiry = 0;
+    if ((info & format::kExpiryFlag) != 0) [[unlikely]] {
+      entry.expiry = rt::load_le64(at);
+      at += format::kExpiryBytes;
+    }
+    const std::size_t suffix = info & format::kSuffixMask;
+    rt::store_be32(out + prefix_bytes_, rt::load_le32(heads_ + format::kHeadBytes * index));
+    const std::size_t tail = tail_bytes(suffix);
+    if (tail != 0) copy_short(out + prefix_bytes_ + format::kHeadBytes, at, tail);
+    entry.value = Bytes(at + tail, value_bytes);
+    return prefix_bytes_ + suffix;
+  }
+
+ private:
+  // A copy of mostly a few bytes: sixteen at once, where the source may be read that far.
+  void copy_short(char* to, const char* from, std::size_t bytes) const noexcept {
+    if (bytes <= 16 && from + 16 <= page_ + kPageBytes) [[likely]] {
+      std::memcpy(to, from, 16);
+    } else {
+      std::memcpy(to, from, bytes);
+    }
+  }
+
+  const char* page_;
+  std::size_t prefix_bytes_;
+  const char* heads_;
+  const char* slots_;
+};
+
+inline std::size_t NodeView::leaf_key_and_entry(std::size_t index, char* out, LeafEntry& entry) const noexcept {
+  return LeafReader(*this).read(index, out, entry);
+}
 
 // Checks every offset, length and the order of the keys of a node that came from the device, so that NodeView never
 // reads outside the page whatever the bytes are. Returns nullptr, or what is wrong.

@@ -237,8 +237,6 @@ Task<Status> SpaceMap::grow(std::uint64_t pages) {
   if (device_.size_bytes() < target * kPageBytes) {
     Status resized = co_await device_.resize(target * kPageBytes);
     if (!resized) co_return resized;
-    Status synced = co_await device_.sync();
-    if (!synced) co_return synced;
   }
   extend_groups(target);
   co_return Status();

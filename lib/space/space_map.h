@@ -8,7 +8,9 @@
 // Invariants
 //   1. A page is used, held (freed, but visible to a live generation) or free, never two of these.
 //   2. No page that a live generation can see is allocated.
-//   3. Pages beyond file_pages() are never handed out; the file is longer and synced before file_pages() grows.
+//   3. Pages beyond file_pages() are never handed out. The file is longer before file_pages() grows, and the sync of
+//   the
+//      commit that first refers to new pages (step 3) makes the length durable with them.
 //
 // Units      pages of 4 KiB.
 // Errors     no_space when neither the file nor the device has room; corruption from load().
@@ -52,7 +54,7 @@ class SpaceMap {
   // The commit being built no longer uses these pages, which were written in generation `birth`.
   void free(PageRun run, Generation birth);
 
-  // Makes the file at least `pages` longer, allocated and synced. Errors: no_space, io.
+  // Makes the file at least `pages` longer, its space allocated. Errors: no_space, io.
   Task<Status> grow(std::uint64_t pages);
   // No page at or beyond this is allocated (compaction); kFilePagesMax lifts the limit.
   void set_ceiling(std::uint64_t page) noexcept {

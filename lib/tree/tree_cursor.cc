@@ -93,10 +93,11 @@ void TreeCursor::load_entries(const NodeView& leaf, std::size_t first, std::size
   const std::size_t bytes = count_ * (leaf.prefix().size() + format::kHeadBytes) + kPageBytes + NodeView::kKeySlack;
   if (keys_.size() < bytes) keys_.resize(bytes);
   char* out = keys_.data();
+  const NodeView::LeafReader reader(leaf);
   for (std::size_t i = 0; i < count_; ++i) {
     const std::size_t index = forward() ? first + i : end - 1 - i;
     node::LeafEntry entry;
-    const std::size_t key_bytes = leaf.leaf_key_and_entry(index, out, entry);
+    const std::size_t key_bytes = reader.read(index, out, entry);
     entries_[i] = {Bytes(out, key_bytes), entry.value};
     kinds_[i] = entry.kind;
     has_references_ = has_references_ || entry.kind != format::EntryKind::value;
