@@ -129,7 +129,7 @@ class TableStore {
 
   // Goes on with `lookup` as far as pages are cached. Requires: root not empty.
   virtual FindState find(const TableRoot& root, Bytes key, Lookup& lookup, FoundEntry& found) noexcept = 0;
-  // The same for several keys, interleaved so that their memory misses overlap.
+  // The same for several keys, interleaved so that their memory misses overlap. Those already found are left alone.
   virtual void find_many(const TableRoot& root, std::span<MultiLookup> lookups) noexcept = 0;
 
   virtual std::unique_ptr<TableCursor> cursor(const TableRoot& root, CursorOptions options) = 0;

@@ -62,27 +62,13 @@ void PageCache::drop_hints(FrameIndex frame) noexcept {
 
 void PageCache::clear_frame(FrameIndex frame) noexcept {
   drop_hints(frame);
-  const std::uint32_t last_page = meta_[frame].last_page;
   meta_[frame] = FrameMeta{};
-  meta_[frame].last_page = last_page;
   format::header_of(memory_ + std::size_t{frame} * kPageBytes).page_id = 0;
 }
 
 void PageCache::free_frame(FrameIndex frame) noexcept {
   clear_frame(frame);
   free_frames_.push_back(frame);
-}
-
-// Chooses where a page is read to: not the frame it was last in, which hints may still name.
-FrameIndex PageCache::settle_in(FrameIndex frame, std::uint32_t page) noexcept {
-  if (meta_[frame].last_page != page) return frame;
-  const FrameIndex other = take_frame();
-  if (other == kNoFrame) {
-    std::fill(hints_.begin(), hints_.end(), Hint{});  // no choice: forget every hint instead
-    return frame;
-  }
-  free_frames_.push_back(frame);
-  return other;
 }
 
 void PageCache::unpinned(FrameIndex frame) noexcept {
@@ -110,8 +96,6 @@ FrameIndex PageCache::find_child(FrameIndex parent, std::size_t index, PageId pa
 // ---- loading ------------------------------------------------------------------------------------------------------
 
 PageCache::Load& PageCache::start_load(const format::ChildPointer& pointer, unsigned level, FrameIndex frame) noexcept {
-  frame = settle_in(frame, pointer.page);
-  meta_[frame].last_page = pointer.page;
   if (free_loads_.empty()) {
     free_loads_.push_back(static_cast<std::uint32_t>(loads_.size()));
     loads_.push_back(std::make_unique<Load>());
@@ -274,6 +258,7 @@ void PageCache::invalidate(PageId page) noexcept {
   table_.erase(raw_page(page));
   FrameMeta& meta = meta_[frame];
   meta.page = 0;
+  meta.owner = kRetired;
   if (meta.state == State::loading) {
     loads_[meta.load]->discard = true;
   } else if (meta.pins != 0) {
@@ -289,7 +274,7 @@ void PageCache::insert(PageId page, const char* bytes) noexcept {
   if (frame == kNoFrame) return;
   std::memcpy(memory_ + std::size_t{frame} * kPageBytes, bytes, kPageBytes);
   meta_[frame].state = State::ready;
-  meta_[frame].page = meta_[frame].last_page = raw_page(page);
+  meta_[frame].page = raw_page(page);
   meta_[frame].used = format::header_of(bytes).level == 0 ? 1 : kBranchCredit;
   table_.insert(raw_page(page), frame);
   ++stats_.inserted;

@@ -155,6 +155,35 @@ class PageCache {
     return pin(frame);
   }
 
+  // ---- owners: which cached leaves belong to the newest version of a table (tree/key_index.h) ----------------------
+
+  // A lookup in the newest version of `table` has just passed this page. True at the second time since it was read.
+  bool own(FrameIndex frame, TableId table) noexcept {
+    FrameMeta& meta = meta_[frame];
+    if (meta.owner == kRetired) return false;
+    meta.owner = raw(table);
+    meta.owner_epoch = epoch_;
+    return meta.visits < 2 && ++meta.visits == 2;
+  }
+  // Does the page belong to the newest version of `table`, for certain? What was seen while a version was being built
+  // counts until that is published: the page may be one that it replaces.
+  bool owned(FrameIndex frame, TableId table) const noexcept {
+    const FrameMeta& meta = meta_[frame];
+    return meta.owner == raw(table) && ((meta.owner_epoch & 1) == 0 || meta.owner_epoch == epoch_);
+  }
+  // The version being built does not have this page.
+  void disown(PageId page) noexcept {
+    const FrameIndex frame = table_.find(raw_page(page));
+    if (frame != kNoFrame) meta_[frame].owner = kRetired;
+  }
+  // Around the building of a version: from the first page it replaces to the moment it becomes the newest one.
+  void version_begins() noexcept { epoch_ += building_++ == 0 ? 1 : 2; }
+  void version_ends() noexcept { epoch_ += --building_ == 0 ? 1 : 2; }
+  void warm_leaf(FrameIndex frame) const noexcept {
+    __builtin_prefetch(&meta_[frame]);
+    prefetch_lines(bytes(frame), kLeafLines);
+  }
+
   // ---- misses ----------------------------------------------------------------------------------------------------
 
   class FetchAwaiter;
@@ -178,6 +207,11 @@ class PageCache {
     for (std::size_t line = 0; line < lines; ++line) __builtin_prefetch(page + 64 * line);
   }
 
+  // The first lines of an entry: all of one of about a hundred bytes.
+  static void prefetch_record(const char* page, std::size_t offset) noexcept {
+    for (std::size_t at = offset; at < offset + 192; at += 64) __builtin_prefetch(page + (at & (kPageBytes - 1)));
+  }
+
   BlockDevice& device() noexcept { return device_; }
   Core& core() noexcept { return device_.core(); }
   std::size_t frames() const noexcept { return count_; }
@@ -198,16 +232,22 @@ class PageCache {
   static constexpr std::size_t hint_blocks(std::size_t frames) noexcept { return frames / 32 + 16; }
   static std::uint32_t raw_page(PageId page) noexcept { return static_cast<std::uint32_t>(raw(page)); }
 
-  struct FrameMeta {
-    std::uint32_t page = 0;       // 0 unless ready
-    std::uint32_t last_page = 0;  // the page that was read into the frame last
+  static constexpr std::uint32_t kNoOwner = 0;
+  static constexpr std::uint32_t kRetired = ~std::uint32_t{0};
+
+  struct alignas(32) FrameMeta {
+    std::uint32_t page = 0;  // 0 unless ready
     std::uint32_t pins = 0;
     std::uint32_t hints = kNoHints;
     std::uint32_t load = 0;  // index of the Load while loading
+    std::uint32_t owner = kNoOwner;
+    std::uint32_t owner_epoch = 0;
     State state = State::free;
     std::uint8_t used = 0;
+    std::uint8_t visits = 0;
     bool prefetched = false;
   };
+  static_assert(sizeof(FrameMeta) == 32, "one line of memory holds it");
   struct Load {
     DeviceRequest request;  // first: its address is the load's
     PageCache* cache = nullptr;
@@ -233,7 +273,6 @@ class PageCache {
   }
   void unpinned(FrameIndex frame) noexcept;
   FrameIndex take_frame() noexcept;
-  FrameIndex settle_in(FrameIndex frame, std::uint32_t page) noexcept;
   void clear_frame(FrameIndex frame) noexcept;
   void free_frame(FrameIndex frame) noexcept;
   void drop_hints(FrameIndex frame) noexcept;
@@ -260,6 +299,8 @@ class PageCache {
   std::vector<std::uint32_t> free_loads_;
   std::size_t hand_ = 0;
   std::uint64_t branch_visits_ = 0;
+  std::uint32_t epoch_ = 0;  // odd while a version is being built
+  std::uint32_t building_ = 0;
   std::size_t pinned_ = 0;
   std::size_t loading_ = 0;
   std::size_t handed_out_ = 0;  // pages delivered to fetches that have not been resumed yet

@@ -45,6 +45,7 @@ Task<Status> Publisher::commit(PageWriter& writer, std::vector<NewRoot>& roots, 
   stats_.pages += writer.stats().pages;
   stats_.overflow_pages += writer.stats().overflow_pages;
   stats_.writes += writer.stats().writes;
+  cache_.version_ends();
   if (!committed) co_return committed;
 
   catalog_ = std::move(*catalog);
@@ -56,6 +57,7 @@ Task<Status> Publisher::commit(PageWriter& writer, std::vector<NewRoot>& roots, 
 
 Task<Status> Publisher::give_up(PageWriter& writer, Status cause) {
   co_await writer.abandon();
+  cache_.version_ends();
   space_.aborted();
   catalog_moved_ = false;
   co_return cause;

@@ -44,7 +44,9 @@ class Publisher {
         views_(views),
         catalog_(std::move(catalog)) {}
 
+  // Followed by commit() or give_up(), whatever happens.
   std::unique_ptr<PageWriter> writer() {
+    cache_.version_begins();
     return std::make_unique<PageWriter>(space_, cache_, staging_.buffers, staging_.buffer_bytes,
                                         committer_.record().page.file_id, committer_.building());
   }

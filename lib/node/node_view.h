@@ -78,13 +78,42 @@ class NodeView {
     return i;
   }
 
-  // Where the record of the entry for `key` probably is: to prefetch before leaf_lower_bound() looks at it.
-  const char* leaf_record_hint(Bytes key) const noexcept {
+  // The offset at which the record of the entry for `key` probably is: to prefetch before leaf_lower_bound() looks at
+  // it.
+  std::size_t leaf_record_hint(Bytes key) const noexcept {
     const std::size_t prefix = header().prefix_bytes;
-    if (key.size() < prefix) return page_;
+    if (key.size() < prefix) return 0;
     const std::size_t i = count_below(heads(), count(), head_of(key.data() + prefix, key.size() - prefix));
-    return page_ + slot(i < count() ? i : count() - 1);
+    return slot(i < count() ? i : count() - 1);
   }
+
+  // Is entry `index`, whose record is said to be at `offset`, that of `key`? For places remembered from elsewhere:
+  // any numbers are answered truly.
+  bool leaf_entry_at(std::size_t index, std::size_t offset, Bytes key, LeafEntry& entry) const noexcept {
+    const std::size_t prefix = header().prefix_bytes;
+    const std::size_t n = count();
+    const char* heads = page_ + format::heads_offset(prefix);
+    const char* slots = heads + format::kHeadBytes * n;
+    if (index >= n || rt::load_le16(slots + 2 * index) != offset) return false;
+    const char* record = page_ + offset;
+    const std::uint16_t info = rt::load_le16(record);
+    const std::size_t suffix_bytes = info & format::kSuffixMask;
+    if (prefix + suffix_bytes != key.size() || !has_prefix(key)) return false;
+    const char* suffix = key.data() + prefix;
+    if (rt::load_le32(heads + format::kHeadBytes * index) != head_of(suffix, suffix_bytes)) return false;
+    const std::size_t tail = tail_bytes(suffix_bytes);
+    entry.expiry = 0;
+    const char* at = record + format::kLeafEntryHeaderBytes;
+    if ((info & format::kExpiryFlag) != 0) [[unlikely]] {
+      entry.expiry = rt::load_le64(at);
+      at += format::kExpiryBytes;
+    }
+    if (!short_equal(at, suffix + format::kHeadBytes, tail)) return false;
+    entry.kind = static_cast<format::EntryKind>((info >> format::kKindShift) & format::kKindMask);
+    entry.value = Bytes(at + tail, rt::load_le16(record + 2));
+    return true;
+  }
+  std::size_t leaf_record_offset(std::size_t index) const noexcept { return slot(index); }
 
   LeafEntry leaf_entry(std::size_t index) const noexcept {
     const char* record = page_ + slot(index);
@@ -177,6 +206,14 @@ class NodeView {
     const int order = short_compare(key.data(), stored, key.size() < prefix ? key.size() : prefix);
     if (order != 0) return order;
     return key.size() < prefix ? -1 : 0;
+  }
+  // Requires: key.size() >= prefix.
+  bool has_prefix(Bytes key) const noexcept {
+    const std::size_t prefix = header().prefix_bytes;
+    const char* stored = page_ + sizeof(format::NodeHeader);
+    if (prefix <= 8 && key.size() >= 8) [[likely]]
+      return ((rt::load_be64(key.data()) ^ rt::load_be64(stored)) & prefix_mask(prefix)) == 0;
+    return std::memcmp(key.data(), stored, prefix) == 0;
   }
   static std::uint64_t prefix_mask(std::size_t bytes) noexcept {
     return bytes == 0 ? 0 : ~std::uint64_t{0} << (64 - 8 * bytes);

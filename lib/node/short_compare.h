@@ -32,4 +32,22 @@ inline int short_compare(const char* a, const char* b, std::size_t bytes) noexce
   return 0;
 }
 
+// Equality alone is cheaper than order.
+inline bool short_equal(const char* a, const char* b, std::size_t bytes) noexcept {
+  if (bytes > 16) [[unlikely]]
+    return std::memcmp(a, b, bytes) == 0;
+  if (bytes >= 8) {
+    const std::uint64_t first = rt::load_le64(a) ^ rt::load_le64(b);
+    return (first | (rt::load_le64(a + bytes - 8) ^ rt::load_le64(b + bytes - 8))) == 0;
+  }
+  if (bytes >= 4) {
+    const std::uint32_t first = rt::load_le32(a) ^ rt::load_le32(b);
+    return (first | (rt::load_le32(a + bytes - 4) ^ rt::load_le32(b + bytes - 4))) == 0;
+  }
+  for (std::size_t i = 0; i < bytes; ++i) {
+    if (a[i] != b[i]) return false;
+  }
+  return true;
+}
+
 }  // namespace cambium::node

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "flush/buffer_set.h"
 #include "format/superblock.h"
+#include "tree/key_index.h"
 
 namespace cambium {
 
@@ -27,11 +28,13 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
   plan.staging_buffers = memory < 8 * MiB ? 4 : 8;
   plan.staging_bytes = std::clamp(std::bit_floor(memory / 64), 16 * KiB, 256 * KiB);
   plan.space_pages = memory < 8 * MiB ? 4 : 16;
+  plan.key_index_bytes = std::max<std::uint64_t>(memory / 32, KeyIndex::kBytesMin);
 
   const std::uint64_t buffers = BufferSet::kBuffersMax * plan.buffer_bytes + plan.buffer_bytes / 4;
-  const std::uint64_t fixed = buffers + plan.staging_bytes * plan.staging_buffers + (plan.space_pages + 4) * kPageBytes;
+  const std::uint64_t fixed =
+      buffers + plan.staging_bytes * plan.staging_buffers + (plan.space_pages + 4) * kPageBytes + plan.key_index_bytes;
   const std::uint64_t left = memory > fixed ? memory - fixed : 0;
-  const std::uint64_t cache = options.cache_bytes != 0 ? options.cache_bytes : left - left / 64;
+  const std::uint64_t cache = options.cache_bytes != 0 ? options.cache_bytes : left - left / 32;
   if (cache > left || fixed < plan.buffer_bytes) {  // the latter: absurd sizes wrap round
     return Error(Errc::invalid_argument,
                  rt::str("memory_bytes = ", memory, " cannot hold write buffers of ", plan.buffer_bytes,

@@ -3,7 +3,8 @@
 //
 //   write buffers   3 x an eighth, and an eighth of that again for sorting and merging a buffer
 //   staging         up to 8 x 256 KiB for pages on their way to the device
-//   cache           the rest, less 1/64 of it for the cache's own tables
+//   key index       a thirty-second (tree/key_index.h)
+//   cache           the rest, less 1/32 of it for the cache's own tables
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,7 @@ struct MemoryPlan {
   std::uint64_t staging_bytes;  // one staging buffer
   std::uint64_t staging_buffers;
   std::uint64_t space_pages;  // staging of space map pages
+  std::uint64_t key_index_bytes;
   std::uint64_t cache_frames;
 
   // What the registered arena holds.

@@ -67,7 +67,7 @@ Status PartitionState::build_memory(std::uint64_t file_id) {
   if (!made) return made.error();
   arena.emplace(std::move(*made));
   char* at = arena->data();
-  cache = std::make_unique<PageCache>(*device, *arena, at, plan.cache_frames, file_id);
+  build_cache(file_id);
   at += plan.cache_frames * kPageBytes;
   const std::size_t staging_bytes = plan.staging_bytes * plan.staging_buffers;
   staging = std::make_unique<WriteGroup>(*device, at, plan.staging_buffers, plan.staging_bytes,
@@ -75,9 +75,16 @@ Status PartitionState::build_memory(std::uint64_t file_id) {
   at += staging_bytes;
   space_staging = std::make_unique<WriteGroup>(*device, at, plan.space_pages, kPageBytes,
                                                arena->index_of(at, plan.space_pages * kPageBytes));
-  trees = std::make_unique<TreeStore>(*cache);
   buffers = std::make_unique<BufferSet>(plan.buffer_bytes);
   return {};
+}
+
+void PartitionState::build_cache(std::uint64_t file_id) {
+  key_index.reset();
+  trees.reset();
+  cache = std::make_unique<PageCache>(*device, *arena, arena->data(), plan.cache_frames, file_id);
+  trees = std::make_unique<TreeStore>(*cache);
+  key_index = std::make_unique<KeyIndex>(*cache, plan.key_index_bytes);
 }
 
 Task<Status> PartitionState::create_file() {
@@ -111,8 +118,7 @@ Task<Status> PartitionState::load_file() {
   char* superblock_pages = arena->data() + (plan.arena_bytes() - format::kSuperblockPages * kPageBytes);
   LoadedSuperblock loaded = co_await check(load_superblock(*device, superblock_pages));
   superblock_damaged = loaded.damaged;
-  cache = std::make_unique<PageCache>(*device, *arena, arena->data(), plan.cache_frames, loaded.record.page.file_id);
-  trees = std::make_unique<TreeStore>(*cache);
+  build_cache(loaded.record.page.file_id);
   space = co_await check(SpaceMap::load(*device, loaded.record, superblock_pages));
   committer =
       std::make_unique<Committer>(*device, *space, *space_staging, superblock_pages, loaded.record, loaded.slot);

@@ -28,6 +28,7 @@
 #include "flush/views.h"
 #include "partition/memory_plan.h"
 #include "rt/buffer_arena.h"
+#include "tree/key_index.h"
 #include "tree/tree_store.h"
 
 namespace cambium {
@@ -74,6 +75,7 @@ class PartitionState {
   std::unique_ptr<WriteGroup> space_staging;
   std::unique_ptr<SpaceMap> space;
   std::unique_ptr<TreeStore> trees;
+  std::unique_ptr<KeyIndex> key_index;
   TableSet tables;
   std::unique_ptr<Views> views;
   SnapshotRegistry snapshots;
@@ -108,6 +110,7 @@ class PartitionState {
   Task<Status> load_file();
   Task<Status> load_catalog(const format::Superblock& record);
   void start_flusher();
+  void build_cache(std::uint64_t file_id);
 
   // write_path.cc
   bool make_room(std::size_t key_bytes, std::size_t value_bytes);
@@ -122,6 +125,7 @@ class PartitionState {
   // read_path.cc
   const BufferEntry* find_in_buffers(TableId table, Bytes key, WriteBuffer*& in);
   const BufferEntry* find_in_buffers(const SnapshotState& snapshot, TableId table, Bytes key, WriteBuffer*& in);
+  Op<Value> get_through_buffers(TableState& table, Bytes key, ReadOptions options);
   Op<Value> get_waiting(Bytes key, TableStore& store, TableRoot root, ViewRef view, Lookup lookup, ReadOptions options);
   Op<Value> get_overflow(Bytes reference, ViewRef view);
   Op<void> multi_get_waiting(TableState& table, std::span<const Bytes> keys, std::span<Value> values,

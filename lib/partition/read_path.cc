@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The walk of a read: active buffer, frozen buffers newest first, then the table. Hits are plain calls; the first miss
-// makes one coroutine, which holds its view so that the pages it is on its way to stay.
+// The walk of a read: active buffer, frozen buffers newest first, then the table: through the key index where that
+// knows the place, else down the tree. Hits are plain calls; the first miss makes one coroutine, which holds its view
+// so that the pages it is on its way to stay.
 #include <cstdlib>
 #include <cstring>
 #include <vector>
@@ -79,8 +80,21 @@ Status PartitionState::interrupted(const ReadOptions& read) const {
   return {};
 }
 
+// Nothing is buffered, and the index knows the place: the most frequent get of a table that fits the cache.
 Op<Value> PartitionState::get(TableState& table, Bytes key, ReadOptions read) {
   ++counts.gets;
+  FoundEntry found;
+  const bool newest = read.snapshot == nullptr;
+  if (newest && buffers->empty() && !closing && key_index->find(table.id(), key, found) &&
+      found.entry.kind == format::EntryKind::value && cache->pinned() <= cache->frames() / 2) [[likely]] {
+    cache->take_pin(found.frame);
+    return Op<Value>(std::in_place, found.entry.value,
+                     detail::ValueOwner{&release_page, cache.get(), std::uint64_t{found.frame}});
+  }
+  return get_through_buffers(table, key, read);
+}
+
+Op<Value> PartitionState::get_through_buffers(TableState& table, Bytes key, ReadOptions read) {
   if (closing || key.size() > kKeyBytesMax || key.empty()) [[unlikely]] {
     if (closing) return Error(Errc::closed, rt::str("partition ", path, " is closed"));
     return Error(Errc::invalid_argument,
@@ -97,9 +111,14 @@ Op<Value> PartitionState::get(TableState& table, Bytes key, ReadOptions read) {
   TableStore& store = publisher->store_of(table);
   Lookup lookup;
   FoundEntry found;
-  const FindState state = store.find(root, key, lookup, found);
-  if (state == FindState::absent) return Result<Value>(Value());
-  if (state == FindState::found && found.entry.kind == format::EntryKind::value) [[likely]] {
+  FindState state = FindState::found;
+  const bool asked_already = buffers->empty();
+  if (snapshot != nullptr || asked_already || !key_index->find(table.id(), key, found)) {
+    state = store.find(root, key, lookup, found);
+    if (state == FindState::absent) return Result<Value>(Value());
+    if (state == FindState::found && snapshot == nullptr) key_index->visited(table.id(), found.frame);
+  }
+  if (state == FindState::found && found.entry.kind == format::EntryKind::value) {
     return Result<Value>(value_in_page(found.frame, found.entry.value));
   }
   const Status stop = interrupted(read);
@@ -165,6 +184,7 @@ Op<void> PartitionState::multi_get(TableState& table, std::span<const Bytes> key
     lookups[i].key = keys[i];
   }
   counts.gets += keys.size();
+  key_index->find_many(table.id(), std::span(lookups, keys.size()));
   publisher->store_of(table).find_many(table.newest(), std::span(lookups, keys.size()));
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const MultiLookup& lookup = lookups[i];
@@ -177,7 +197,12 @@ Op<void> PartitionState::multi_get(TableState& table, std::span<const Bytes> key
   }
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const FoundEntry& found = lookups[i].found;
-    values[i] = lookups[i].state == FindState::found ? value_in_page(found.frame, found.entry.value) : Value();
+    if (lookups[i].state == FindState::found) {
+      key_index->visited(table.id(), found.frame);
+      values[i] = value_in_page(found.frame, found.entry.value);
+    } else {
+      values[i] = Value();
+    }
   }
   return Status();
 }

@@ -35,6 +35,8 @@ constexpr StatDescription kDescriptions[] = {
     {"page_evictions", kCounter, "pages", "pages evicted from the cache", &Stats::page_evictions},
     {"prefetches", kCounter, "pages", "pages read ahead", &Stats::prefetches},
     {"prefetch_hits", kCounter, "pages", "of these, pages that were then used", &Stats::prefetch_hits},
+    {"key_index_hits", kCounter, "operations", "point reads that needed no branch of the tree",
+     &Stats::key_index_hits},
     {"overflow_reads", kCounter, "values", "long values read from their extents", &Stats::overflow_reads},
     {"file_pages", kGauge, "pages", "length of the file", &Stats::file_pages},
     {"used_pages", kGauge, "pages", "in use by the newest version", &Stats::used_pages},
@@ -67,6 +69,7 @@ Stats PartitionState::stats() const {
   s.scans = counts.scans;
   s.write_stalls = counts.write_stalls;
   s.overflow_reads = counts.overflow_reads;
+  s.key_index_hits = key_index->hits();
   s.buffer_range_skips = buffers->range_skips();
   s.buffer_bytes = buffers->bytes_used();
   s.buffer_entries = buffers->entries();

@@ -82,6 +82,7 @@ void TreeStore::find_many(const TableRoot& root, std::span<MultiLookup> lookups)
     unsigned deepest = 0;
     for (std::size_t i = 0; i < group.size(); ++i) {
       MultiLookup& l = group[i];
+      if (l.state == FindState::found) continue;
       steps[i].level = l.lookup.started ? l.lookup.level : root.height - 1;
       steps[i].frame =
           l.lookup.started ? cache_.find(l.lookup.missing.id()) : cache_.find(root.pointer.id(), root.frame);
@@ -104,9 +105,8 @@ void TreeStore::find_many(const TableRoot& root, std::span<MultiLookup> lookups)
     for (std::size_t i = 0; i < group.size(); ++i) {
       if (steps[i].guessed) arrive(cache_, steps[i], group[i]);
       if (steps[i].frame == kNoFrame) continue;
-      const char* record = NodeView(cache_.bytes(steps[i].frame)).leaf_record_hint(group[i].key);
-      __builtin_prefetch(record);
-      __builtin_prefetch(record + 64);
+      const char* page = cache_.bytes(steps[i].frame);
+      PageCache::prefetch_record(page, NodeView(page).leaf_record_hint(group[i].key));
     }
     for (std::size_t i = 0; i < group.size(); ++i) {
       if (steps[i].frame != kNoFrame) group[i].state = find_in_leaf(steps[i].frame, group[i].key, group[i].found);

@@ -236,6 +236,7 @@ Task<void> TreeRebuild::breathe() {
 // The old page is not part of the new version; freed when its run is done.
 void TreeRebuild::retire(const NodeView& old) {
   retired_.push_back({{old.id(), 1}, old.generation()});
+  cache_.disown(old.id());
   --root_.node_pages;
 }
 

@@ -77,7 +77,10 @@ class [[nodiscard]] Op {
   using Handle = std::coroutine_handle<promise_type>;
 
   Op(Result<T> ready) noexcept : ready_(std::move(ready)) {}  // NOLINT: implicit by design
-  Op(Error error) noexcept : ready_(std::move(error)) {}      // NOLINT: implicit by design
+  // Ready, with a value made in its place: hot paths save the moves.
+  template <class... Args>
+  explicit Op(std::in_place_t, Args&&... args) noexcept : ready_(std::in_place, std::forward<Args>(args)...) {}
+  Op(Error error) noexcept : ready_(std::move(error)) {}  // NOLINT: implicit by design
   explicit Op(Handle handle) noexcept : ready_(Errc::closed), handle_(handle) {}
   Op(Op&& other) noexcept : ready_(std::move(other.ready_)), handle_(std::exchange(other.handle_, {})) {}
   Op& operator=(Op&& other) noexcept {

@@ -88,6 +88,10 @@ class [[nodiscard]] Result {
              !std::is_same_v<std::remove_cvref_t<U>, Error>)
   Result(U&& value) noexcept(std::is_nothrow_constructible_v<T, U&&>)  // NOLINT: implicit by design
       : has_value_(true), value_(std::forward<U>(value)) {}
+  // Makes the value in its place.
+  template <class... Args>
+  explicit Result(std::in_place_t, Args&&... args) noexcept(std::is_nothrow_constructible_v<T, Args...>)
+      : has_value_(true), value_(std::forward<Args>(args)...) {}
   Result(Error error) noexcept : has_value_(false), error_(std::move(error)) {}  // NOLINT: implicit by design
   Result(Errc code) noexcept : Result(Error(code)) {}                            // NOLINT: implicit by design
   Result(Result&& other) noexcept : has_value_(other.has_value_) { construct_from(std::move(other)); }

@@ -45,8 +45,17 @@ TEST_CASE("node view: a leaf finds every key and the place of every other one") 
       bool equal = false;
       REQUIRE(leaf.leaf_lower_bound(probe, equal) == static_cast<std::size_t>(at - model.keys.begin()));
       REQUIRE(equal == (at != end && *at == probe));
-      const char* hint = leaf.leaf_record_hint(probe);
-      REQUIRE((hint >= page.get() && hint < page.get() + kPageBytes));
+      REQUIRE(leaf.leaf_record_hint(probe) < kPageBytes);
+      // A place remembered for the key is believed where it is true, and only there.
+      if (!equal) continue;
+      const auto index = static_cast<std::size_t>(at - model.keys.begin());
+      node::LeafEntry entry;
+      REQUIRE(leaf.leaf_entry_at(index, leaf.leaf_record_offset(index), probe, entry));
+      REQUIRE(entry.value == leaf.leaf_entry(index).value);
+      REQUIRE_FALSE(leaf.leaf_entry_at(index, leaf.leaf_record_offset(index) + 1, probe, entry));
+      REQUIRE_FALSE(leaf.leaf_entry_at(index + 1, leaf.leaf_record_offset(index), probe, entry));
+      const std::size_t other = (index + 1) % leaf.count();
+      if (other != index) REQUIRE_FALSE(leaf.leaf_entry_at(other, leaf.leaf_record_offset(other), probe, entry));
     }
   }
 }
