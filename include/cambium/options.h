@@ -29,6 +29,8 @@ enum class OpenMode : std::uint8_t {
 };
 
 // How a partition is opened. Text form, for parse() and to_string(): "memory=512MiB; mode=open; read_only=true".
+// A value with ; or quotes in it, or blanks at its ends, stands in quotes: path="a;b". With quotes inside, # tells
+// which is the last one: path=#"a"b"#.
 struct Options {
   // --- behaviour ---
   Bytes path = {};                           // path=       file of the partition
