@@ -44,7 +44,6 @@ Task<Result<CheckReport>> PartitionState::inspect() {
   // No commit meanwhile: the space map and the roots belong together.
   co_await committer->lane().lock();
   MutexGuard lane(committer->lane());
-  const GatePass pass(operations);
   const ViewRef view(*views);
   CheckReport report;
   ReachablePages reachable(*space);

@@ -149,7 +149,7 @@ TEST_CASE("bulk load: a partition may be closed right after a load was dropped w
     SimDisk disk;
     const std::unique_ptr<Core> core = disk.make_core({.seed = seed});
     CHECK(core->run(drop_and_close(*core, PartitionFixture::kOptions)));
-    while (!core->idle()) core->run(test::sleep_a_while(*core));
+    core->drain();
   }
 }
 
