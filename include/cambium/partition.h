@@ -59,7 +59,8 @@ struct CheckReport {
 };
 
 // Loads a sorted stream into an empty table, far faster than puts: no buffer, every node written once and full. It
-// appears at once, with finish(); until then other writes are refused (busy) and no snapshot shows any of it.
+// appears at once, with finish(); until then writes, flush(), compact(), check() and a second load are refused (busy),
+// and no snapshot shows any of it.
 class CAMBIUM_EXPORT BulkLoad {
  public:
   explicit BulkLoad(std::unique_ptr<BulkLoadState> state) noexcept;

@@ -41,6 +41,7 @@ class ReachablePages final : public PageVisitor {
 }  // namespace
 
 Task<Result<CheckReport>> PartitionState::inspect() {
+  co_await check(not_loading());
   // No commit meanwhile: the space map and the roots belong together.
   co_await committer->lane().lock();
   MutexGuard lane(committer->lane());

@@ -96,6 +96,7 @@ class PartitionState {
   Task<Result<Value>> overflow_value(Bytes reference);
 
   Status writable() const;        // why a commit would be refused
+  Status not_loading() const;     // why what needs the commit lane would be refused
   Status accepts_writes() const;  // why a write would be refused
 
  private:

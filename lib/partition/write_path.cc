@@ -19,10 +19,16 @@ Status PartitionState::writable() const {
   return {};
 }
 
-// A sorted load appears at once, as one version: writes beside it would be neither before nor after it.
+// A sorted load appears at once, as one version: writes beside it would be neither before nor after it. It also holds
+// the commit lane until it ends: whoever waited for that inside the coroutine that holds the load would wait for ever.
+Status PartitionState::not_loading() const {
+  if (!loading) return {};
+  return Error(Errc::busy, rt::str("a sorted load of ", path, " is under way"), "finish() or drop the load first");
+}
+
 Status PartitionState::accepts_writes() const {
-  if (loading)
-    return Error(Errc::busy, rt::str("a sorted load of ", path, " is under way"), "write after its finish()");
+  if (loading) [[unlikely]]
+    return not_loading();
   return writable();
 }
 
@@ -151,7 +157,7 @@ Op<void> PartitionState::write_batch_waiting(TableState& table, const WriteBatch
 
 // Everything written before the call is durable afterwards. Then, unless asked not to, excess space goes back.
 Task<Status> PartitionState::flush(FlushOptions flush_options) {
-  co_await check(writable());
+  co_await check(accepts_writes());
   const Sequence through = last_sequence;
   while (!buffers->active_empty() && buffers->active().first_sequence() <= through && !buffers->rotate()) {
     if (flusher->blocked()) co_return flusher->failure();
