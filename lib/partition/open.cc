@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Opening, creating and closing a partition. A file that fails to open is not changed.
-#include <cstring>
+#include <new>
 
 #include <cambium/rt/check.h>
 
@@ -61,8 +61,20 @@ Task<Status> PartitionState::open_device() {
   co_return ready;
 }
 
-// One registered arena: cache frames first, so that they share huge pages, then staging.
+// The parts allocate like any container; what the system refuses is an answer to whoever chose the sizes.
 Status PartitionState::build_memory(std::uint64_t file_id) {
+  try {
+    return map_memory(file_id);
+  } catch (const std::bad_alloc&) {
+    return Error(Errc::resource,
+                 rt::str("no memory to open ", path, ": memory_bytes is ", rt::format_bytes(options.memory_bytes),
+                         ", a write buffer has ", rt::format_bytes(plan.buffer_bytes)),
+                 "lower memory_bytes or write_buffer_bytes, or raise the limit (ulimit -v)");
+  }
+}
+
+// One registered arena: cache frames first, so that they share huge pages, then staging.
+Status PartitionState::map_memory(std::uint64_t file_id) {
   Result<rt::BufferArena> made = rt::BufferArena::create(core, plan.arena_bytes());
   if (!made) return made.error();
   arena.emplace(std::move(*made));

@@ -105,6 +105,7 @@ class PartitionState {
   // open.cc
   Task<Status> open_device();
   Status build_memory(std::uint64_t file_id);
+  Status map_memory(std::uint64_t file_id);
   Task<Status> create_file();
   Task<Status> load_file();
   Task<Status> load_catalog(const format::Superblock& record);
@@ -116,6 +117,7 @@ class PartitionState {
   Op<void> write_one_waiting(TableState& table, Bytes key, Bytes value, WriteKind kind);
   Op<void> write_batch_waiting(TableState& table, const WriteBatch& batch);
   Task<Status> wait_for_room(std::size_t entries, std::size_t cost);
+  Error no_buffer_memory() const;
   Status check_write(Bytes key, std::size_t value_bytes) const;
   std::size_t waiting_writers_ = 0;
   rt::WaitQueue write_turn_;  // writers behind the one that waits for room
