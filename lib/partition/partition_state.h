@@ -104,8 +104,10 @@ class PartitionState {
 
   // open.cc
   Task<Status> open_device();
-  Status build_memory(std::uint64_t file_id);
-  Status map_memory(std::uint64_t file_id);
+  Task<Result<bool>> open_file();
+  char* superblock_pages() noexcept;  // the end of the arena
+  Status build_memory();
+  Status map_memory();
   Task<Status> create_file();
   Task<Status> load_file();
   Task<Status> load_catalog(const format::Superblock& record);
