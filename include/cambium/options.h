@@ -25,7 +25,7 @@ inline constexpr std::uint64_t GiB = std::uint64_t{1} << 30;
 enum class OpenMode : std::uint8_t {
   open_or_create,
   open,    // Errc::not_found when the file is missing
-  create,  // Errc::exists when it is there
+  create,  // Errc::exists when it is there, unless making it was interrupted
 };
 
 // How a partition is opened. Text form, for parse() and to_string(): "memory=512MiB; mode=open; read_only=true".

@@ -78,7 +78,7 @@ Task<Status> PartitionState::open_device() {
     make = interrupted && options.mode != OpenMode::open && !options.read_only;
     if (interrupted && !make) {
       co_return Error(Errc::unsupported, rt::str("making the partition ", path, " was interrupted: it holds nothing"),
-                      "open it for writing with mode=create or mode=open_or_create, which makes it anew");
+                      "make it anew: cambium create, or open it with mode=create or mode=open_or_create");
     }
     if (!make && options.mode == OpenMode::create) {
       co_return Error(Errc::exists, rt::str("cannot create ", path, ": it exists already"),
