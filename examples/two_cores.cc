@@ -42,6 +42,7 @@ Task<Status> open_here() {
 }
 Task<Status> close_here() {
   std::optional<Partition>& db = partitions[Cluster::current_index()];
+  if (!db) co_return Status();  // it was never opened
   const Status closed = co_await db->close();
   db.reset();
   co_return closed;
@@ -69,14 +70,17 @@ Task<Status> write_and_read(Cluster& cluster) {
 // Runs on every core: core 0 leads, the others serve what is sent to them.
 Task<Status> init(Cluster& cluster, unsigned index) {
   if (index != 0) co_return Status();
-  for (unsigned i = 0; i < cluster.size(); ++i) {
-    const Status opened = co_await cluster.on(i, open_here);
-    if (!opened) co_return opened.error();
+  Status outcome;
+  for (unsigned i = 0; i < cluster.size() && outcome; ++i) {
+    outcome = co_await cluster.on(i, open_here);
   }
-  const Status outcome = co_await write_and_read(cluster);
+  if (outcome) {
+    outcome = co_await write_and_read(cluster);
+  }
+  // Whatever happened: a partition ends before its core does.
   for (unsigned i = 0; i < cluster.size(); ++i) {
     const Status closed = co_await cluster.on(i, close_here);
-    if (!closed) co_return closed.error();
+    if (!closed && outcome) outcome = closed.error();
   }
   co_return outcome;
 }

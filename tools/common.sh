@@ -1,5 +1,5 @@
-# shellcheck shell=bash disable=SC2034
 # SPDX-License-Identifier: MIT OR Apache-2.0
+# shellcheck shell=bash disable=SC2034
 # What tools/dev, tools/test and tools/quickstart share. Sourced, not run.
 #
 # Nothing is written outside of build/ and $TMPDIR, except by apt-get, which may_install=0 forbids.

@@ -13,7 +13,8 @@ Rules (the name in brackets is what a report shows):
   lambda-coroutine  no capturing lambda is a coroutine
   address-order   no map or set keyed by a pointer in lib/ and runtime/: its order differs from run to run
   determinism     no clock, random source or thread id in lib/: the simulator owns all three
-  spdx, pragma-once, length, file-name   form of a file
+  spdx, pragma-once, length, file-name   form of a file; spdx for scripts and build files too
+  machine-path    no absolute path of some machine's folders; tests ask for $TMPDIR, and say so on the line
   mirror          tests/<path>/x_test.cc tests <path>/x.h or x.cc; x_<aspect>_test.cc may be a second file
   unlisted        every .cc file is named in its folder's meson.build, so that no test is silently left out
 
@@ -73,6 +74,12 @@ C_HEADERS = {'stdint.h', 'stddef.h', 'stdbool.h'}  # what a C header of ours may
 SOURCE_FOLDERS = ('include', 'runtime', 'lib', 'tests', 'benches', 'examples', 'tools')
 EXCLUDED = ('tests/lint/', 'tests/consumer/')  # fixtures that break the rules on purpose; a user's programs
 
+SCRIPT_FOLDERS = SOURCE_FOLDERS + ('.ci', '.github', 'packaging')
+SCRIPT_ENDINGS = ('.py', '.build', '.sh', '.yml', '.in', '.cmake', '.txt')  # and what has no ending and begins with #!
+SCRIPTS_EXCLUDED = 'tests/lint/fixtures/'
+
+# Not where it follows a word: a/work is a relative path.
+MACHINE_PATH = re.compile(r'(?<![\w.)}\]*])/(?:tmp|work|home)\b')
 POINTER_KEY = re.compile(r'\b(?:unordered_)?(?:multi)?(?:map|set)\s*<\s*[\w:\s]+\*\s*(?:const\s*)?[,>]')
 NONDETERMINISM = (
     (re.compile(r'\b(?:system|steady|high_resolution)_clock\b|(?<![.>\w])(?:clock_gettime|gettimeofday|now_ns)\s*\(|'
@@ -142,9 +149,19 @@ def check_determinism(source):
             yield Finding(source.path, line, 'determinism', f'includes {name}; ask the loop instead')
 
 
-def check_form(source):
-    if 'SPDX-License-Identifier: MIT OR Apache-2.0' not in source.lines[0]:
+def check_machine_paths(source):
+    for number, line in enumerate(source.lines, 1):
+        if MACHINE_PATH.search(line) and not (source.path.startswith('tests/') and 'TMPDIR' in line):
+            yield Finding(source.path, number, 'machine-path', f'{MACHINE_PATH.search(line).group()}: not on every machine')
+
+
+def check_spdx(source):
+    line = 1 if source.lines[0].startswith('#!') else 0
+    if 'SPDX-License-Identifier: MIT OR Apache-2.0' not in ''.join(source.lines[line:line + 1]):
         yield Finding(source.path, 1, 'spdx', 'the first line is the SPDX line')
+
+
+def check_form(source):
     if source.path.endswith('.h') and not re.search(r'^#pragma once$', source.code, re.M):
         yield Finding(source.path, 1, 'pragma-once', 'the header lacks #pragma once')
     if len(source.lines) > LINES_MAX:
@@ -182,12 +199,18 @@ def check_listed(source, root):
 
 def findings_in(root, path):
     source = Source(root, path)
-    checks = [check_includes(source), check_containers(source), check_determinism(source), check_form(source),
-              check_mirror(source, root), check_listed(source, root), lint_coroutines.check(source)]
+    checks = [check_spdx(source), check_machine_paths(source)]
+    if path.endswith(('.h', '.cc')):
+        checks += checks_of_code(root, source)
     for check in checks:
         for finding in check:
             if not source.excuses(finding):
                 yield finding
+
+
+def checks_of_code(root, source):
+    return [check_includes(source), check_containers(source), check_determinism(source), check_form(source),
+            check_mirror(source, root), check_listed(source, root), lint_coroutines.check(source)]
 
 
 def files_under(root):
@@ -198,12 +221,28 @@ def files_under(root):
                 yield name
 
 
+def is_script(path):
+    if path.suffix == '':
+        with path.open('rb') as file:
+            return file.read(2) == b'#!'
+    return path.suffix in SCRIPT_ENDINGS
+
+
+def scripts_under(root):
+    places = [path for folder in SCRIPT_FOLDERS for path in (root / folder).rglob('*')]
+    for path in sorted(places + list(root.glob('*'))):
+        name = path.relative_to(root).as_posix()
+        if path.is_file() and not name.startswith(SCRIPTS_EXCLUDED) and is_script(path):
+            yield name
+
+
 def main(arguments):
     root = Path(arguments[0] if arguments else Path(__file__).parent.parent).resolve()
     files = list(files_under(root))
     if not files:
         print(f'{root}: no sources found', file=sys.stderr)
         return 2
+    files += scripts_under(root)
     findings = [finding for path in files for finding in findings_in(root, path)]
     for finding in findings:
         print(finding)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""One C++ file as the lint rules see it: its lines, and its code with comments and literals blanked out."""
+"""One file as the lint rules see it: its lines, and its code with (of C++) comments and literals blanked out."""
 
 import re
 from dataclasses import dataclass
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
-ALLOW = re.compile(r'//\s*lint: allow\(([\w-]+)\)\s*\S')
+ALLOW = re.compile(r'(?://|#)\s*lint: allow\(([\w-]+)\)\s*\S')
 
 # What is not code, longest forms first. A raw string's delimiter closes it.
 NOT_CODE = re.compile(r"""

@@ -25,10 +25,12 @@ inline constexpr std::uint64_t GiB = std::uint64_t{1} << 30;
 enum class OpenMode : std::uint8_t {
   open_or_create,
   open,    // Errc::not_found when the file is missing
-  create,  // Errc::exists when it is there
+  create,  // Errc::exists when it is there, unless making it was interrupted
 };
 
 // How a partition is opened. Text form, for parse() and to_string(): "memory=512MiB; mode=open; read_only=true".
+// A value with ; or quotes in it, or blanks at its ends, stands in quotes: path="a;b". With quotes inside, # tells
+// which is the last one: path=#"a"b"#.
 struct Options {
   // --- behaviour ---
   Bytes path = {};                           // path=       file of the partition

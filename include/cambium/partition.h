@@ -18,8 +18,10 @@
 //            with the first error until it is reopened; no_space keeps buffered writes and resumes by itself.
 // Threads    everything on the core that opened it.
 // Lifetime   scans, snapshots, values and operations end before close(), which waits for operations and refuses
-//            (busy) while snapshots or scans are held. A partition destroyed without close() loses what was not
-//            flushed, and stops its background work first.
+//            (busy) while snapshots or scans are held. A partition ends before its core. Destroyed without close() it
+//            loses what was not flushed, and winds down on the loop: it ends its background work and its I/O, then
+//            unlocks the file. Until the loop has turned that far (Core::drain(), or poll() until idle()) the file
+//            stays locked, and the core may not go. run(app) does it by itself.
 #pragma once
 
 #include <cstdint>
@@ -57,7 +59,8 @@ struct CheckReport {
 };
 
 // Loads a sorted stream into an empty table, far faster than puts: no buffer, every node written once and full. It
-// appears at once, with finish(); until then other writes are refused (busy) and no snapshot shows any of it.
+// appears at once, with finish(); until then writes, flush(), compact(), check() and a second load are refused (busy),
+// and no snapshot shows any of it.
 class CAMBIUM_EXPORT BulkLoad {
  public:
   explicit BulkLoad(std::unique_ptr<BulkLoadState> state) noexcept;

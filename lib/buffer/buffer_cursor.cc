@@ -101,25 +101,15 @@ bool BufferCursor::seek_last() {
   return step_backward();
 }
 
-bool BufferCursor::seek(Bytes key) {
-  position_all(key, false, true);
-  return step_forward();
+bool BufferCursor::seek_from(Bytes key, bool past_equal, bool forward) {
+  position_all(key, past_equal, forward);
+  return forward ? step_forward() : step_backward();
 }
 
-bool BufferCursor::seek_after(Bytes key) {
-  position_all(key, true, true);
-  return step_forward();
-}
-
-bool BufferCursor::seek_before(Bytes key) {
-  position_all(key, false, false);
-  return step_backward();
-}
-
-bool BufferCursor::seek_at_or_before(Bytes key) {
-  position_all(key, true, false);
-  return step_backward();
-}
+bool BufferCursor::seek(Bytes key) { return seek_from(key, false, true); }
+bool BufferCursor::seek_after(Bytes key) { return seek_from(key, true, true); }
+bool BufferCursor::seek_before(Bytes key) { return seek_from(key, false, false); }
+bool BufferCursor::seek_at_or_before(Bytes key) { return seek_from(key, true, false); }
 
 bool BufferCursor::next() {
   CAMBIUM_ASSERT(valid());

@@ -63,6 +63,7 @@ class BufferCursor {
     std::uint64_t head = 0;  // of that ref, in depth_; meaningless at the end
   };
 
+  bool seek_from(Bytes key, bool past_equal, bool forward);
   void position_all(Bytes key, bool past_equal, bool forward);
   bool step_forward();
   bool step_backward();

@@ -85,6 +85,8 @@ class PageCache {
   PageCache(const PageCache&) = delete;
   PageCache& operator=(const PageCache&) = delete;
   ~PageCache();
+  // The superblock tells it, and it is read when the memory is there. Requires: no page was fetched yet.
+  void set_file_id(std::uint64_t file_id) noexcept { file_id_ = file_id; }
 
   // ---- hits: plain calls, nothing suspends -----------------------------------------------------------------------
 

@@ -2,14 +2,13 @@
 #include "flush/buffer_set.h"
 
 #include <algorithm>
-
-#include "base/assert.h"
+#include <new>
 
 namespace cambium {
 
 BufferSet::BufferSet(std::size_t capacity_bytes) : capacity_bytes_(capacity_bytes) {
   active_ = take_spare();
-  CAMBIUM_ASSERT(active_ != nullptr);
+  if (active_ == nullptr) throw std::bad_alloc();
 }
 
 void BufferSet::on_idle(void* self, WriteBuffer&) noexcept { static_cast<BufferSet*>(self)->space_freed.wake_all(); }

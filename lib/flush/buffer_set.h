@@ -7,6 +7,8 @@
 //   3. At most kBuffersMax buffers exist, pinned ones included: memory is a hard budget. Only when all of them but the
 //      active one are flushed and still pinned by readers is another one made, and given back when they let go.
 //
+// Errors     throws std::bad_alloc when the system has no memory for the first buffer; without memory for another one
+//            writers wait for the flusher.
 // Suspends   nothing here; space_freed and frozen_added are what others wait on.
 #pragma once
 

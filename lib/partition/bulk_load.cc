@@ -3,14 +3,15 @@
 
 #include <cambium/rt/check.h>
 
+#include "base/assert.h"
 #include "base/text.h"
 
 namespace cambium {
 
 BulkLoadState::BulkLoadState(PartitionState& partition, TableState& table)
     : partition_(partition), table_(table), writer_(partition.publisher->writer()), builder_(*writer_) {
+  CAMBIUM_ASSERT(partition_.loading);
   ++partition_.scans_open;
-  partition_.loading = true;
 }
 
 BulkLoadState::~BulkLoadState() {
@@ -90,9 +91,13 @@ Task<Result<std::unique_ptr<BulkLoadState>>> BulkLoadState::begin(PartitionState
   FlushOptions flush;
   flush.trim = false;
   co_await check(partition.flush(flush));
+  co_await check(partition.not_loading());  // another one may have begun meanwhile
+  // From here on others are refused: who waits for the lane behind this load would wait as long as its owner likes.
+  partition.loading = true;
   co_await partition.committer->lane().lock();
   if (table.newest().height != 0 || !partition.buffers->empty()) {
     partition.committer->lane().unlock();
+    partition.loading = false;
     co_return Error(Errc::invalid_argument, rt::str("table ", table.name(), " is not empty"),
                     "a sorted load fills an empty table; use put() otherwise");
   }

@@ -14,7 +14,7 @@ namespace cambium {
 class BulkLoadState {
  public:
   static Task<Result<std::unique_ptr<BulkLoadState>>> begin(PartitionState& partition, TableState& table);
-  BulkLoadState(PartitionState& partition, TableState& table);  // Requires: the lane is held
+  BulkLoadState(PartitionState& partition, TableState& table);  // Requires: loading is set, the lane is held
   ~BulkLoadState();
 
   Op<void> add(Bytes key, Bytes value);

@@ -13,7 +13,7 @@
 namespace cambium {
 
 Task<Status> PartitionState::compact(double slack) {
-  co_await check(writable());
+  co_await check(accepts_writes());
   Compactor compactor(*this, slack);
   Status status = co_await compactor.run();
   co_return status;
@@ -28,7 +28,8 @@ bool Compactor::excess() const noexcept {
 }
 
 Task<Status> Compactor::run() {
-  for (unsigned rounds = 0; excess() && rounds < kRoundsMax; ++rounds) {
+  // A sorted load that began between two rounds holds the lane until it ends: what is left can wait for another time.
+  for (unsigned rounds = 0; excess() && rounds < kRoundsMax && !partition_.loading; ++rounds) {
     Status status = co_await round();
     if (status.code() == Errc::no_space) co_return Status();  // nowhere to move things to: as compact as it gets
     if (!status || !progress_) co_return status;

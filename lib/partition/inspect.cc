@@ -41,10 +41,10 @@ class ReachablePages final : public PageVisitor {
 }  // namespace
 
 Task<Result<CheckReport>> PartitionState::inspect() {
+  co_await check(not_loading());
   // No commit meanwhile: the space map and the roots belong together.
   co_await committer->lane().lock();
   MutexGuard lane(committer->lane());
-  const GatePass pass(operations);
   const ViewRef view(*views);
   CheckReport report;
   ReachablePages reachable(*space);

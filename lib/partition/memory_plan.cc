@@ -24,6 +24,10 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
   MemoryPlan plan{};
   plan.buffer_bytes =
       options.write_buffer_bytes != 0 ? options.write_buffer_bytes : std::clamp(memory / 8, 64 * KiB, 256 * MiB);
+  if (plan.buffer_bytes > WriteBuffer::kCapacityBytesMax) {
+    return Error(Errc::invalid_argument, rt::str("write_buffer_bytes is ", plan.buffer_bytes, ", the most is ",
+                                                 std::uint64_t{WriteBuffer::kCapacityBytesMax}));
+  }
   plan.buffer_bytes = std::max<std::uint64_t>(plan.buffer_bytes, WriteBuffer::kCapacityBytesMin);
   plan.staging_buffers = memory < 8 * MiB ? 4 : 8;
   plan.staging_bytes = std::clamp(std::bit_floor(memory / 64), 16 * KiB, 256 * KiB);

@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Opening, creating and closing a partition. A file that fails to open is not changed.
-#include <cstring>
+#include <new>
 
 #include <cambium/rt/check.h>
 
 #include "base/hash.h"
 #include "base/text.h"
 #include "partition/partition_state.h"
+#include "space/creation.h"
 #include "space/superblock_store.h"
 
 namespace cambium {
-
-namespace {
-
-constexpr std::uint64_t kFirstFilePages = 64;
-
-}  // namespace
 
 Task<Result<std::unique_ptr<PartitionState>>> PartitionState::open(Core& core, Options options) {
   std::unique_ptr<PartitionState> state(new PartitionState(core));
@@ -23,6 +18,10 @@ Task<Result<std::unique_ptr<PartitionState>>> PartitionState::open(Core& core, O
   state->options = options;
   state->options.path = state->path;
   if (state->path.empty()) co_return Error(Errc::invalid_argument, "the path of the partition is empty");
+  if (options.read_only && options.mode == OpenMode::create) {
+    co_return Error(Errc::invalid_argument, rt::str("cannot create ", state->path, " read-only"),
+                    "open it for writing");
+  }
   state->plan = co_await check(MemoryPlan::of(options));
 
   Status opened = co_await state->open_device();
@@ -35,25 +34,59 @@ Task<Result<std::unique_ptr<PartitionState>>> PartitionState::open(Core& core, O
   co_return state;
 }
 
-Task<Status> PartitionState::open_device() {
+// Opens or makes the file; true when it is new.
+Task<Result<bool>> PartitionState::open_file() {
   FileOptions file;
   file.read_only = options.read_only;
   file.direct = options.direct_io;
   file.lock_wait_ms = options.lock_wait_ms;
-  file.create = options.mode == OpenMode::create;
-  Result<std::unique_ptr<BlockDevice>> opened = co_await FileBlockDevice::open(core, path, file);
-  bool created = file.create;
-  if (!opened && opened.code() == Errc::not_found && options.mode == OpenMode::open_or_create && !options.read_only) {
-    file.create = created = true;
+  FileOptions made = file;
+  made.create = true;
+  const bool may_create = options.mode != OpenMode::open && !options.read_only;
+  Result<std::unique_ptr<BlockDevice>> opened(Errc::not_found);
+  if (options.mode != OpenMode::create) {
     opened = co_await FileBlockDevice::open(core, path, file);
+  }
+  if (!opened && opened.code() == Errc::not_found && may_create) {
+    opened = co_await FileBlockDevice::open(core, path, made);
+    if (opened) {
+      device = std::move(*opened);
+      co_return true;
+    }
+    if (opened.code() == Errc::exists) {
+      // Somebody was faster; or it is what an interrupted creation left, and may be looked at when nobody else has it.
+      const Error exists = opened.error();
+      if (options.mode == OpenMode::create) file.lock_wait_ms = 0;
+      opened = co_await FileBlockDevice::open(core, path, file);
+      if (!opened && options.mode == OpenMode::create) co_return exists;
+    }
   }
   if (!opened) co_return opened.error();
   device = std::move(*opened);
+  co_return false;
+}
+
+Task<Status> PartitionState::open_device() {
+  const bool fresh = co_await check(open_file());
   if (device->alignment() > kPageBytes) {
     co_return Error(Errc::unsupported, rt::str(path, " needs an alignment of ", device->alignment(), " bytes"));
   }
+  co_await check(build_memory());
+  bool make = fresh;
+  if (!fresh) {
+    const bool interrupted = co_await check(creation_interrupted(*device, superblock_pages()));
+    make = interrupted && options.mode != OpenMode::open && !options.read_only;
+    if (interrupted && !make) {
+      co_return Error(Errc::unsupported, rt::str("making the partition ", path, " was interrupted: it holds nothing"),
+                      "make it anew: cambium create, or open it with mode=create or mode=open_or_create");
+    }
+    if (!make && options.mode == OpenMode::create) {
+      co_return Error(Errc::exists, rt::str("cannot create ", path, ": it exists already"),
+                      "open it instead, or choose another path");
+    }
+  }
   Status ready;
-  if (created) {
+  if (make) {
     ready = co_await create_file();
   } else {
     ready = co_await load_file();
@@ -61,13 +94,29 @@ Task<Status> PartitionState::open_device() {
   co_return ready;
 }
 
+char* PartitionState::superblock_pages() noexcept {
+  return arena->data() + (plan.arena_bytes() - format::kSuperblockPages * kPageBytes);
+}
+
+// The parts allocate like any container; what the system refuses is an answer to whoever chose the sizes.
+Status PartitionState::build_memory() {
+  try {
+    return map_memory();
+  } catch (const std::bad_alloc&) {
+    return Error(Errc::resource,
+                 rt::str("no memory to open ", path, ": memory_bytes is ", rt::format_bytes(options.memory_bytes),
+                         ", a write buffer has ", rt::format_bytes(plan.buffer_bytes)),
+                 "lower memory_bytes or write_buffer_bytes, or raise the limit (ulimit -v)");
+  }
+}
+
 // One registered arena: cache frames first, so that they share huge pages, then staging.
-Status PartitionState::build_memory(std::uint64_t file_id) {
+Status PartitionState::map_memory() {
   Result<rt::BufferArena> made = rt::BufferArena::create(core, plan.arena_bytes());
   if (!made) return made.error();
   arena.emplace(std::move(*made));
   char* at = arena->data();
-  build_cache(file_id);
+  cache = std::make_unique<PageCache>(*device, *arena, at, plan.cache_frames, 0);  // see set_file_id()
   at += plan.cache_frames * kPageBytes;
   const std::size_t staging_bytes = plan.staging_bytes * plan.staging_buffers;
   staging = std::make_unique<WriteGroup>(*device, at, plan.staging_buffers, plan.staging_bytes,
@@ -75,23 +124,16 @@ Status PartitionState::build_memory(std::uint64_t file_id) {
   at += staging_bytes;
   space_staging = std::make_unique<WriteGroup>(*device, at, plan.space_pages, kPageBytes,
                                                arena->index_of(at, plan.space_pages * kPageBytes));
+  trees = std::make_unique<TreeStore>(*cache);
+  key_index = std::make_unique<KeyIndex>(*cache, plan.key_index_bytes);
   buffers = std::make_unique<BufferSet>(plan.buffer_bytes);
   return {};
 }
 
-void PartitionState::build_cache(std::uint64_t file_id) {
-  key_index.reset();
-  trees.reset();
-  cache = std::make_unique<PageCache>(*device, *arena, arena->data(), plan.cache_frames, file_id);
-  trees = std::make_unique<TreeStore>(*cache);
-  key_index = std::make_unique<KeyIndex>(*cache, plan.key_index_bytes);
-}
-
 Task<Status> PartitionState::create_file() {
   const std::uint64_t file_id = rt::hash64(path.data(), path.size(), static_cast<std::uint64_t>(core.now_ns()));
-  co_await check(build_memory(file_id));
-  Status sized = co_await device->resize(kFirstFilePages * kPageBytes);
-  if (!sized) co_return sized;
+  cache->set_file_id(file_id);
+  co_await check(begin_creation(*device));
   space = SpaceMap::format(*device, kFirstFilePages, file_id);
 
   format::Superblock record{};
@@ -102,10 +144,10 @@ Task<Status> PartitionState::create_file() {
   record.version = format::kFormatVersion;
   record.page_bytes = kPageBytes;
   record.next_table_id = raw(kDefaultTable) + 1;
-  char* superblock_pages = arena->data() + (plan.arena_bytes() - format::kSuperblockPages * kPageBytes);
-  committer = std::make_unique<Committer>(*device, *space, *space_staging, superblock_pages, record, 1);
+  committer = std::make_unique<Committer>(*device, *space, *space_staging, superblock_pages(), record, 1);
   co_await check(committer->touch());  // generation 1, slot 0
   co_await check(committer->touch());  // generation 2, slot 1: both slots are valid from the start
+  co_await check(end_creation(*device));
   views = std::make_unique<Views>(*space, tables, committer->newest());
   publisher = std::make_unique<Publisher>(*committer, *space, *cache, PageStaging{*staging, plan.staging_bytes}, *trees,
                                           *views, TableRoot{});
@@ -113,21 +155,21 @@ Task<Status> PartitionState::create_file() {
 }
 
 Task<Status> PartitionState::load_file() {
-  // The superblock decides the file id that the cache checks pages against, so it is read before the cache exists.
-  co_await check(build_memory(0));
-  char* superblock_pages = arena->data() + (plan.arena_bytes() - format::kSuperblockPages * kPageBytes);
-  LoadedSuperblock loaded = co_await check(load_superblock(*device, superblock_pages));
+  LoadedSuperblock loaded = co_await check(load_superblock(*device, superblock_pages()));
   superblock_damaged = loaded.damaged;
-  build_cache(loaded.record.page.file_id);
-  space = co_await check(SpaceMap::load(*device, loaded.record, superblock_pages));
+  cache->set_file_id(loaded.record.page.file_id);
+  space = co_await check(SpaceMap::load(*device, loaded.record, superblock_pages()));
   committer =
-      std::make_unique<Committer>(*device, *space, *space_staging, superblock_pages, loaded.record, loaded.slot);
+      std::make_unique<Committer>(*device, *space, *space_staging, superblock_pages(), loaded.record, loaded.slot);
   space->opened(Generation{loaded.record.page.generation}, loaded.slot, loaded.other);
   last_sequence = Sequence{loaded.record.sequence};
   co_await check(load_catalog(loaded.record));
   // Generation advances at every open, so that an aborted commit of the last run and its retry never share one. Only
   // now: everything that can make opening fail has been looked at.
   if (!options.read_only) {
+    if (device->size_bytes() == kUnfinishedBytes) {
+      co_await check(end_creation(*device));  // its last step was cut off
+    }
     co_await check(committer->touch());
   }
   views = std::make_unique<Views>(*space, tables, committer->newest());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include <cambium/options.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
@@ -18,6 +19,39 @@ std::string_view trim(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
   while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
   return text;
+}
+
+// A value that would not survive as it stands is written in quotes. What is between them is taken as it is: nothing is
+// escaped, because the result of parse() shows the text itself. Where a quote stands inside, as many # before the first
+// and after the last one as are needed tell which is the last:  a"b;c  is  #"a"b;c"#.
+bool needs_quotes(std::string_view value) noexcept {
+  return value.find_first_of(";\"") != std::string_view::npos || trim(value) != value;
+}
+
+std::string quoted(std::string_view value) {
+  std::string marks;
+  while (value.find("\"" + marks) != std::string_view::npos) marks += '#';
+  return rt::str(marks, "\"", value, "\"", marks);
+}
+
+// Takes a quoted value, and the ';' after it, from the front of `text`. Requires: it begins with #s and a quote.
+Result<std::string_view> take_quoted(std::string_view name, std::string_view& text) {
+  const std::size_t marks = text.find('"');
+  const std::string close = "\"" + std::string(text.substr(0, marks));
+  const std::size_t end = text.find(close, marks + 1);
+  if (end == std::string_view::npos) {
+    return Error(Errc::invalid_argument, rt::str("the quotes of option ", name, " are not closed"),
+                 rt::str("end the value with ", close));
+  }
+  const std::string_view value = text.substr(marks + 1, end - marks - 1);
+  text.remove_prefix(end + close.size());
+  const std::size_t next = std::min(text.find(';'), text.size());
+  if (const std::string_view rest = trim(text.substr(0, next)); !rest.empty()) {
+    return Error(Errc::invalid_argument, rt::str("option ", name, " has \"", rest, "\" after its closing quotes"),
+                 "separate options with ;");
+  }
+  text.remove_prefix(std::min(next + 1, text.size()));
+  return value;
 }
 
 Error bad_value(std::string_view name, std::string_view value, std::string_view expected) {
@@ -78,20 +112,28 @@ Status parse_one(std::string_view name, std::string_view value, Options& options
 
 Result<Options> Options::parse(std::string_view text) {
   Options options;
-  while (!text.empty()) {
-    const std::size_t end = text.find(';');
-    const std::string_view item = trim(text.substr(0, end));
-    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
-    if (item.empty()) continue;
-    const std::size_t equals = item.find('=');
-    if (equals == std::string_view::npos) {
-      return Error(Errc::invalid_argument, rt::str("option \"", item, "\" has no value"),
+  for (;;) {
+    text.remove_prefix(std::min(text.find_first_not_of(" ;"), text.size()));
+    if (text.empty()) return options;
+    const std::size_t item_end = std::min(text.find(';'), text.size());
+    const std::size_t equals = text.find('=');
+    if (equals >= item_end) {
+      return Error(Errc::invalid_argument, rt::str("option \"", trim(text.substr(0, item_end)), "\" has no value"),
                    "write name=value; name=value");
     }
-    const Status parsed = parse_one(trim(item.substr(0, equals)), trim(item.substr(equals + 1)), options);
+    const std::string_view name = trim(text.substr(0, equals));
+    std::string_view value = trim(text.substr(equals + 1, item_end - equals - 1));
+    if (const std::size_t first = value.find_first_not_of('#'); first < value.size() && value[first] == '"') {
+      text.remove_prefix(static_cast<std::size_t>(value.data() - text.data()));
+      const Result<std::string_view> taken = take_quoted(name, text);
+      if (!taken) return taken.error();
+      value = taken.value();
+    } else {
+      text.remove_prefix(item_end);
+    }
+    const Status parsed = parse_one(name, value, options);
     if (!parsed) return parsed.error();
   }
-  return options;
 }
 
 std::string Options::to_string() const {
@@ -100,7 +142,7 @@ std::string Options::to_string() const {
   const auto add = [&](std::string_view name, std::string_view value) {
     text += rt::str(text.empty() ? "" : "; ", name, "=", value);
   };
-  if (!path.empty()) add("path", path.view());
+  if (!path.empty()) add("path", needs_quotes(path.view()) ? quoted(path.view()) : path.view());
   if (mode != defaults.mode) add("mode", mode == OpenMode::open ? "open" : "create");
   if (read_only) add("read_only", "true");
   if (memory_bytes != defaults.memory_bytes) add("memory", rt::format_bytes_exact(memory_bytes));

@@ -16,9 +16,11 @@ namespace {
 Task<void> wind_down(std::unique_ptr<PartitionState> state) {
   state->closing = true;
   co_await state->operations.close();
-  state->flusher->stop();
-  co_await state->flusher->stopped();
-  state->flusher_running = false;
+  if (state->flusher_running) {
+    state->flusher->stop();
+    co_await state->flusher->stopped();
+    state->flusher_running = false;
+  }
   co_await state->cache->drained();
   state->device->close();
 }
@@ -30,6 +32,7 @@ Op<Partition> open_partition(Core& core, Options options) {
 }
 
 Op<void> flush_partition(PartitionState& state, FlushOptions options) {
+  const GatePass pass(state.operations);
   Status status = co_await state.flush(options);
   co_return status;
 }
@@ -42,11 +45,13 @@ Op<void> compact_partition(PartitionState& state) {
 }
 
 Op<CheckReport> check_partition(PartitionState& state) {
+  const GatePass pass(state.operations);
   Result<CheckReport> report = co_await state.inspect();
   co_return report;
 }
 
 Op<BulkLoad> begin_bulk_load(PartitionState& state) {
+  const GatePass pass(state.operations);
   std::unique_ptr<BulkLoadState> load = co_await check(BulkLoadState::begin(state, state.tables.default_table()));
   co_return BulkLoad(std::move(load));
 }
@@ -72,7 +77,9 @@ Partition& Partition::operator=(Partition&& other) noexcept {
   return *this;
 }
 Partition::~Partition() {
-  if (!state_ || !state_->flusher_running) return;
+  if (!state_) return;
+  // A read-only one has no background work; but a get or a read-ahead may be in flight.
+  if (!state_->flusher_running && state_->operations.count() == 0 && state_->cache->loading() == 0) return;
   Core& core = state_->core;
   core.spawn(wind_down(std::move(state_)));
 }

@@ -98,6 +98,7 @@ class PartitionState {
   Task<Result<Value>> overflow_value(Bytes reference);
 
   Status writable() const;        // why a commit would be refused
+  Status not_loading() const;     // why what needs the commit lane would be refused
   Status accepts_writes() const;  // why a write would be refused
 
  private:
@@ -105,12 +106,14 @@ class PartitionState {
 
   // open.cc
   Task<Status> open_device();
-  Status build_memory(std::uint64_t file_id);
+  Task<Result<bool>> open_file();
+  char* superblock_pages() noexcept;  // the end of the arena
+  Status build_memory();
+  Status map_memory();
   Task<Status> create_file();
   Task<Status> load_file();
   Task<Status> load_catalog(const format::Superblock& record);
   void start_flusher();
-  void build_cache(std::uint64_t file_id);
 
   // write_path.cc
   bool make_room(std::size_t key_bytes, std::size_t value_bytes);
@@ -118,6 +121,7 @@ class PartitionState {
   Op<void> write_one_waiting(TableState& table, Bytes key, Bytes value, WriteKind kind);
   Op<void> write_batch_waiting(TableState& table, const WriteBatch& batch);
   Task<Status> wait_for_room(std::size_t entries, std::size_t cost);
+  Error no_buffer_memory() const;
   Status check_write(Bytes key, std::size_t value_bytes) const;
   std::size_t waiting_writers_ = 0;
   rt::WaitQueue write_turn_;  // writers behind the one that waits for room

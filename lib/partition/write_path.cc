@@ -19,10 +19,16 @@ Status PartitionState::writable() const {
   return {};
 }
 
-// A sorted load appears at once, as one version: writes beside it would be neither before nor after it.
+// A sorted load appears at once, as one version: writes beside it would be neither before nor after it. It also holds
+// the commit lane until it ends: whoever waited for that inside the coroutine that holds the load would wait for ever.
+Status PartitionState::not_loading() const {
+  if (!loading) return {};
+  return Error(Errc::busy, rt::str("a sorted load of ", path, " is under way"), "finish() or drop the load first");
+}
+
 Status PartitionState::accepts_writes() const {
-  if (loading)
-    return Error(Errc::busy, rt::str("a sorted load of ", path, " is under way"), "write after its finish()");
+  if (loading) [[unlikely]]
+    return not_loading();
   return writable();
 }
 
@@ -76,6 +82,12 @@ Op<void> PartitionState::write_one(TableState& table, Bytes key, Bytes value, Wr
   return write_one_waiting(table, key, value, kind);
 }
 
+// Nothing is frozen, so no flush will free a buffer: there is no use in waiting.
+Error PartitionState::no_buffer_memory() const {
+  return Error(Errc::resource, rt::str("no memory for another write buffer of ", plan.buffer_bytes, " bytes"),
+               "free some memory, or lower write_buffer_bytes");
+}
+
 // One writer at a time waits for room, the others for their turn: writes stay in the order of the calls.
 Task<Status> PartitionState::wait_for_room(std::size_t entries, std::size_t cost) {
   ++counts.write_stalls;
@@ -86,6 +98,10 @@ Task<Status> PartitionState::wait_for_room(std::size_t entries, std::size_t cost
   Status ready = writable();
   while (ready && !buffers->active().fits_batch(entries, cost)) {
     if (!buffers->active_empty() && buffers->rotate()) continue;
+    if (!buffers->has_frozen()) {
+      ready = no_buffer_memory();
+      break;
+    }
     if (flusher->blocked()) {
       ready = flusher->failure().error().within("write buffers are full and cannot be flushed");
       break;
@@ -151,9 +167,10 @@ Op<void> PartitionState::write_batch_waiting(TableState& table, const WriteBatch
 
 // Everything written before the call is durable afterwards. Then, unless asked not to, excess space goes back.
 Task<Status> PartitionState::flush(FlushOptions flush_options) {
-  co_await check(writable());
+  co_await check(accepts_writes());
   const Sequence through = last_sequence;
   while (!buffers->active_empty() && buffers->active().first_sequence() <= through && !buffers->rotate()) {
+    if (!buffers->has_frozen()) co_return no_buffer_memory();
     if (flusher->blocked()) co_return flusher->failure();
     co_await buffers->space_freed.wait();
   }

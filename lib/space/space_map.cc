@@ -5,6 +5,8 @@
 #include <bit>
 #include <cstring>
 
+#include <cambium/rt/check.h>
+
 #include "base/assert.h"
 #include "base/text.h"
 
@@ -47,15 +49,20 @@ Task<Result<std::unique_ptr<SpaceMap>>> SpaceMap::load(BlockDevice& device, cons
   co_return map;
 }
 
+// Reads a page of the map; false when it is not the one that the level above it refers to.
+Task<Result<bool>> SpaceMap::read_own(PageId id, format::PageType type, std::uint32_t checksum, char* page) {
+  Status read = co_await device_.read(raw(id) * kPageBytes, page, kPageBytes);
+  if (!read) co_return read.error();
+  const format::PageHeader& header = format::header_of(page);
+  co_return format::page_checksum(page) == checksum&& header.checksum == checksum&& header.type ==
+          type&& header.page_id == raw(id) &&
+      header.file_id == file_id_;
+}
+
 Task<Status> SpaceMap::load_groups(const format::Superblock& superblock, char* staging) {
   const auto damaged = [&](PageId page, const char* what) {
     return Error(Errc::corruption, rt::str("space map page ", raw(page), " of ", device_.name(), " ", what),
                  "run `cambium check`; restore the file from a backup");
-  };
-  const auto wrong = [&](std::uint32_t checksum, format::PageType type, PageId id) {
-    const format::PageHeader& header = format::header_of(staging);
-    return format::page_checksum(staging) != checksum || header.checksum != checksum || header.type != type ||
-           header.page_id != raw(id) || header.file_id != file_id_;
   };
   file_pages_ = superblock.file_pages;
   const std::uint64_t groups = (file_pages_ - kFixedPages + kGroupPages - 1) / kGroupPages;
@@ -65,9 +72,8 @@ Task<Status> SpaceMap::load_groups(const format::Superblock& superblock, char* s
     const format::TableRecord record = superblock.tables[region];
     if (record.slot > 1) co_return damaged(kNoPage, "has an impossible slot");
     const PageId id = table_page(region, record.slot);
-    Status read = co_await device_.read(raw(id) * kPageBytes, staging, kPageBytes);
-    if (!read) co_return read;
-    if (wrong(record.checksum, format::PageType::group_table, id)) co_return damaged(id, "fails its checksum");
+    const bool whole = co_await check(read_own(id, format::PageType::group_table, record.checksum, staging));
+    if (!whole) co_return damaged(id, "fails its checksum");
     const auto& page = *reinterpret_cast<const GroupTablePage*>(staging);
     const std::uint64_t expected =
         std::min<std::uint64_t>(kGroupsPerTable, groups - std::uint64_t{region} * kGroupsPerTable);
@@ -80,9 +86,8 @@ Task<Status> SpaceMap::load_groups(const format::Superblock& superblock, char* s
     const format::GroupRecord record = records_[group];
     if (record.slot > 1) co_return damaged(kNoPage, "has an impossible slot");
     const PageId id = bitmap_page(group, record.slot);
-    Status read = co_await device_.read(raw(id) * kPageBytes, staging, kPageBytes);
-    if (!read) co_return read;
-    if (wrong(record.checksum, format::PageType::group_bitmap, id)) co_return damaged(id, "fails its checksum");
+    const bool whole = co_await check(read_own(id, format::PageType::group_bitmap, record.checksum, staging));
+    if (!whole) co_return damaged(id, "fails its checksum");
     const auto& page = *reinterpret_cast<const GroupBitmapPage*>(staging);
     const std::uint32_t limit = group_limit(file_pages_, group);
     for (std::uint32_t bit = limit; bit < kGroupPages; ++bit) {

@@ -92,6 +92,7 @@ class SpaceMap {
  private:
   static constexpr std::uint64_t kFixedPages = format::kSuperblockPages;
   SpaceMap(BlockDevice& device, std::uint64_t file_id) : device_(device), file_id_(file_id) {}
+  Task<Result<bool>> read_own(PageId id, format::PageType type, std::uint32_t checksum, char* page);
   Task<Status> load_groups(const format::Superblock& superblock, char* staging);
   void write_bitmap(std::uint32_t group, Generation generation, char* page) noexcept;
   void write_table(std::uint32_t region, Generation generation, char* page) noexcept;

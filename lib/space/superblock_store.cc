@@ -48,6 +48,13 @@ Status openable(const BlockDevice& device, const Superblock& record) {
 
 }  // namespace
 
+bool holds_superblock(const char* pages) noexcept {
+  for (unsigned page = 0; page < kSuperblockPages; ++page) {
+    if (intact(copy_at(pages, page), page)) return true;
+  }
+  return false;
+}
+
 Task<Result<LoadedSuperblock>> load_superblock(BlockDevice& device, char* page_buffer) {
   if (device.size_bytes() < kSuperblockPages * kPageBytes) {
     co_return Error(Errc::unsupported, rt::str(device.name(), " is too short to be a Cambium partition (",
@@ -81,9 +88,8 @@ Task<Result<LoadedSuperblock>> load_superblock(BlockDevice& device, char* page_b
       co_return Error(Errc::corruption, rt::str("both superblocks of ", device.name(), " are damaged"),
                       "restore the file from a backup; it was not changed");
     }
-    co_return Error(
-        Errc::unsupported, rt::str(device.name(), " is not a Cambium partition"),
-        "check the path; if making it was interrupted, remove the file and make it again; it was not changed");
+    co_return Error(Errc::unsupported, rt::str(device.name(), " is not a Cambium partition"),
+                    "check the path; the file was not changed");
   }
   loaded.other = newest_of_slot[1 - loaded.slot];
   Status usable = openable(device, loaded.record);

@@ -21,6 +21,9 @@ struct LoadedSuperblock {
   bool damaged = false;  // some copy failed its checksum: reported, and mended by the next commit
 };
 
+// Whether any of the four pages is a whole superblock, of whatever version.
+bool holds_superblock(const char* pages) noexcept;
+
 // `page_buffer`: kPageBytes * 4, aligned for the device.
 Task<Result<LoadedSuperblock>> load_superblock(BlockDevice& device, char* page_buffer);
 

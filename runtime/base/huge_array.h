@@ -3,14 +3,13 @@
 // A fixed array of plain records on huge pages: for tables that are hit at random, where a miss of the TLB costs
 // as much as one of the cache.
 //
-// Errors     a system without memory ends the program, as it would for any other container.
+// Errors     throws std::bad_alloc on a system without memory, as any other container does.
 #pragma once
 
 #include <cstddef>
 #include <new>
 #include <type_traits>
 
-#include "base/assert.h"
 #include "base/huge_memory.h"
 
 namespace cambium::rt {
@@ -21,7 +20,7 @@ class HugeArray {
 
  public:
   HugeArray(std::size_t count, const T& value) : memory_(HugeMemory::map(count * sizeof(T))), count_(count) {
-    CAMBIUM_ASSERT_MSG(static_cast<bool>(memory_), "out of memory");
+    if (!memory_) throw std::bad_alloc();
     for (std::size_t i = 0; i < count; ++i) new (data() + i) T(value);
   }
   T& operator[](std::size_t index) noexcept { return data()[index]; }

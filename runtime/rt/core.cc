@@ -58,15 +58,18 @@ std::string_view to_string(Backend backend) noexcept {
 Core::Core(std::unique_ptr<rt::IoBackend> backend, CoreOptions options)
     : backend_(std::move(backend)), state_(std::make_unique<State>(options)) {}
 
+#define CAMBIUM_DRAIN_FIRST ": close() what is open on it, then drain() it, before it goes"
 Core::~Core() {
   CAMBIUM_ASSERT_MSG(!state_->turning, "a core is destroyed inside its own turn");
-  CAMBIUM_ASSERT_MSG(backend_->in_flight() == 0, "a core is destroyed while I/O is in flight");
-  CAMBIUM_ASSERT_MSG(state_->timers.empty(), "a core is destroyed while a timer is armed");
-  CAMBIUM_ASSERT_MSG(!state_->runnable(), "a core is destroyed while coroutines wait to run");
+  CAMBIUM_ASSERT_MSG(backend_->in_flight() == 0, "a core is destroyed while I/O is in flight" CAMBIUM_DRAIN_FIRST);
+  CAMBIUM_ASSERT_MSG(state_->timers.empty(), "a core is destroyed while a timer is armed" CAMBIUM_DRAIN_FIRST);
+  CAMBIUM_ASSERT_MSG(!state_->runnable(), "a core is destroyed while coroutines wait to run" CAMBIUM_DRAIN_FIRST);
   if (spawned_ != 0) {
-    rt::log(rt::LogLevel::warn, rt::str("a core ends while ", spawned_, " spawned tasks wait for something"));
+    rt::log(rt::LogLevel::warn, rt::str("a core ends while ", spawned_, " spawned tasks wait for something: ",
+                                        "they are left behind, with what they hold"));
   }
 }
+#undef CAMBIUM_DRAIN_FIRST
 
 std::unique_ptr<Core> Core::over(std::unique_ptr<rt::IoBackend> backend, CoreOptions options) {
   return std::unique_ptr<Core>(new Core(std::move(backend), options));
@@ -282,6 +285,11 @@ bool Core::turn(bool may_block) {
   return worked;
 }
 
+void Core::drain() {
+  while (!idle()) turn(true);
+  rest();
+}
+
 void Core::rest() noexcept {
   state_->sleep.announce();
   if (state_->runnable() || state_->messages_waiting()) backend_->wake();
@@ -322,8 +330,6 @@ int report(const Error& error) {
   return 1;
 }
 
-Task<void> nothing(Core& core) { co_await core.yield(); }
-
 }  // namespace
 
 int run(Task<Status> (*app)(Core&), CoreOptions options) {
@@ -332,7 +338,7 @@ int run(Task<Status> (*app)(Core&), CoreOptions options) {
   Core& core = **created;
   const Status status = core.run(app(core));
   // What was spawned, or dropped while it worked, ends before the core does; what waits for ever is left behind.
-  while (!core.idle()) core.run(nothing(core));
+  core.drain();
   return status ? 0 : report(status.error());
 }
 

@@ -15,17 +15,21 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent / 'tools'))
 import lint  # noqa: E402
 
-EXPECT = re.compile(r'// expect: ([\w-]+(?:, [\w-]+)*)')
+EXPECT = re.compile(r'(?://|#) expect: ([\w-]+(?:, [\w-]+)*)')
+
+
+def everything_in(root):
+    return [*lint.files_under(root), *lint.scripts_under(root)]
 
 
 def reported(root):
     return {(finding.path, finding.line, finding.rule)
-            for path in lint.files_under(root) for finding in lint.findings_in(root, path)}
+            for path in everything_in(root) for finding in lint.findings_in(root, path)}
 
 
 def expected(root):
     wanted = set()
-    for path in lint.files_under(root):
+    for path in everything_in(root):
         for number, line in enumerate((root / path).read_text().splitlines(), 1):
             match = EXPECT.search(line)
             if match:

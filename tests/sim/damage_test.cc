@@ -121,7 +121,7 @@ Answers ask_disk(SimDisk& disk) {
   Answers answers;
   const std::unique_ptr<Core> core = disk.make_core({.seed = 2});
   core->run(ask(*core, answers));
-  while (!core->idle()) core->poll();
+  core->drain();
   return answers;
 }
 

@@ -105,7 +105,7 @@ void reopened_holds_a_version(SimDisk disk, const VersionLog& log) {
   const std::unique_ptr<Core> core = disk.make_core({.seed = 3});
   ContentSum content;
   const Status reopened = core->run(content_now(*core, content));
-  while (!core->idle()) core->poll();
+  core->drain();
   INFO(reopened.error().message());
   REQUIRE(reopened);
   REQUIRE(log.find(content).has_value());
@@ -124,7 +124,7 @@ std::uint64_t for_every_request(rt::IoKind kind, bool sticky, Verify verify) {
       REQUIRE(core->run(prepare(*core, log, outcome)));
       const SimFault fault{.error = EIO, .kind = kind, .operation = k, .sticky = sticky};
       const Status done = core->run(run_with_fault(*core, disk, fault, log, outcome));
-      while (!core->idle()) core->poll();
+      core->drain();
       INFO(done.error().message());
       REQUIRE(done);
       REQUIRE(core->spawned() == 0);

@@ -17,7 +17,7 @@ std::uint64_t run_simulated(const ModelSetup& setup, ModelReport& report) {
   SimDisk disk;
   const std::unique_ptr<Core> core = disk.make_core(SimOptions::drawn(setup.seed));
   const Status done = core->run(run_model(*core, setup, report));
-  while (!core->idle()) core->poll();
+  core->drain();
   INFO("replay: " << replay_command("test_sim", setup.seed));
   INFO(done.error().message());
   REQUIRE(done);

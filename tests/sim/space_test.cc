@@ -38,6 +38,15 @@ double times_live(const Partition& db) {
   return static_cast<double>(db.stats().file_pages * kPageBytes) / static_cast<double>(kLiveBytes);
 }
 
+// A workload from its open to its close, and what it found out.
+template <class... Found>
+void run_on(SimDisk& disk, Task<Status> (*workload)(Core&, Found&...), Found&... found) {
+  const std::unique_ptr<Core> core = disk.make_core({.eager = true});
+  const Status done = core->run(workload(*core, found...));
+  INFO(done.error().message());
+  REQUIRE(done);
+}
+
 struct Sizes {
   double most = 0;  // of the file, in times the live data (with snapshots: the file without them)
   double kept = 0;  // pages in use or held for snapshots, in times the pages of one version
@@ -59,11 +68,8 @@ Task<Status> overwrite_twenty_times(Core& core, Sizes& sizes) {
 
 TEST_CASE("space: twenty rounds of overwriting 100,000 keys leave the file within 1.6 times the live data", "[S11]") {
   SimDisk disk;
-  const std::unique_ptr<Core> core = disk.make_core({.eager = true});
   Sizes sizes;
-  const Status done = core->run(overwrite_twenty_times(*core, sizes));
-  INFO(done.error().message());
-  REQUIRE(done);
+  run_on(disk, &overwrite_twenty_times, sizes);
   const double at_rest = static_cast<double>(disk.file_size(kOptions.path.view())) / static_cast<double>(kLiveBytes);
   std::printf(
       "space: after 20 rounds of overwriting the file is %.2f times the live data, at most %.2f after a flush\n",
@@ -103,11 +109,8 @@ Task<Status> overwrite_under_snapshots(Core& core, Sizes& sizes) {
 TEST_CASE("space: an old and a young snapshot hold at most two deltas, and compaction gives it all back",
           "[S10][S11]") {
   SimDisk disk;
-  const std::unique_ptr<Core> core = disk.make_core({.eager = true});
   Sizes sizes;
-  const Status done = core->run(overwrite_under_snapshots(*core, sizes));
-  INFO(done.error().message());
-  REQUIRE(done);
+  run_on(disk, &overwrite_under_snapshots, sizes);
   std::printf(
       "space: with two snapshots %.2f times the pages of one version are kept, in a file %.2f times as long "
       "(%.2f times the live data); compacted to %.2f\n",
@@ -139,12 +142,9 @@ Task<Status> flush_under_a_snapshot(Core& core, std::uint64_t& commits, std::uin
 // Pages that a snapshot held counted as room to be won, so every flush looked for it: four commits instead of one.
 TEST_CASE("space: a snapshot that holds much of the file does not make every flush compact it", "[S10]") {
   SimDisk disk;
-  const std::unique_ptr<Core> core = disk.make_core({.eager = true});
   std::uint64_t commits = 0;
   std::uint64_t syncs = 0;
-  const Status done = core->run(flush_under_a_snapshot(*core, commits, syncs));
-  INFO(done.error().message());
-  REQUIRE(done);
+  run_on(disk, &flush_under_a_snapshot, commits, syncs);
   CHECK(commits <= 15);
   CHECK(syncs <= 40);
 }
@@ -172,11 +172,8 @@ Task<Status> insert_at_random(Core& core, double& fill) {
 
 TEST_CASE("space: leaves stay at least 65 % full under random inserts", "[S24]") {
   SimDisk disk;
-  const std::unique_ptr<Core> core = disk.make_core({.eager = true});
   double fill = 0;
-  const Status done = core->run(insert_at_random(*core, fill));
-  INFO(done.error().message());
-  REQUIRE(done);
+  run_on(disk, &insert_at_random, fill);
   std::printf("space: after 100,000 random inserts in 20 flushes pages are %.1f %% full with keys and values\n",
               fill * 100);
   CHECK(fill >= 0.65);

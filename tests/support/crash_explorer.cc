@@ -67,7 +67,7 @@ Task<Status> recover(Core& core, const Options& options, bool write, Recovery& r
 Status recover_on(SimDisk& disk, const Options& options, std::uint64_t seed, bool write, Recovery& recovery) {
   const std::unique_ptr<Core> core = disk.make_core({.seed = seed});
   const Status recovered = core->run(recover(*core, options, write, recovery));
-  while (!core->idle()) core->poll();  // a partition that was not closed ends its background work here
+  core->drain();  // a partition that was not closed ends its background work here
   return recovered;
 }
 
@@ -113,7 +113,7 @@ class Explorer {
     const std::unique_ptr<Core> core = disk.make_core({.seed = seed_});
     const Status done = core->run(run_script(*core, workload_, preparing, db));
     if (!done) violation(rt::str(preparing ? "prepare" : "run", " failed: ", done.error().message()));
-    while (!core->idle()) core->poll();
+    core->drain();
     if (core->spawned() != 0) violation("coroutines are left after close()");
   }
 

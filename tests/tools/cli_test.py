@@ -138,10 +138,18 @@ class ExitCodes(CliCase):
         self.refused(USAGE, 'bench', self.file)
 
     def test_foreign_files_are_unsupported(self):
-        for content in (b'', b'text\n', os.urandom(300_000), bytes(65536)):
+        for content in (b'text\n', os.urandom(300_000), bytes(65536) + b'x'):
             Path(self.file).write_bytes(content)
             for words in (['get', self.file, 'k'], ['put', self.file, 'k', 'v'], ['check', self.file]):
                 self.assertRegex(self.refused(UNSUPPORTED, *words).err, rb'not a Cambium partition|too short to be')
+
+    def test_what_an_interrupted_creation_left_is_unsupported_until_it_is_made_anew(self):
+        for content in (b'', bytes(65536)):
+            Path(self.file).write_bytes(content)
+            for words in (['get', self.file, 'k'], ['put', self.file, 'k', 'v'], ['check', self.file]):
+                self.assertRegex(self.refused(UNSUPPORTED, *words).err, rb'interrupted[^$]*cambium create')
+            self.cambium('create', self.file)
+            self.cambium('put', self.file, 'k', 'v')
 
     def test_a_directory_is_unsupported(self):
         self.cambium('get', self.dir, 'k', code=UNSUPPORTED)

@@ -12,8 +12,8 @@
 #include <cambium/rt/frame_pool.h>
 
 #include "base/text.h"
-#include "runtime/rt/core_fixture.h"
 #include "support/skip.h"
+#include "uring/ring_fixture.h"
 
 namespace {
 
@@ -106,16 +106,14 @@ Task<Status> measure(Core& core, const std::string& path, Cost& gets, Cost& puts
 
 TEST_CASE("allocation: cached gets, buffered puts and the steps of a scan ask for no memory and make no frame",
           "[S07][S12]") {
-  const std::unique_ptr<Core> core = make_core(Backend::uring);
-  if (core == nullptr) CAMBIUM_SKIP("io_uring is refused here");
-  const TempDirectory directory;
-  const std::string path = directory.file("free.cambium");
+  const OnRing ring;
+  if (!ring.core) CAMBIUM_SKIP("io_uring is refused here");
   Cost gets;
   Cost puts;
   Cost scans;
   int found = 0;
   int scanned = 0;
-  const Status done = core->run(measure(*core, path, gets, puts, scans, found, scanned));
+  const Status done = ring.core->run(measure(*ring.core, ring.path, gets, puts, scans, found, scanned));
   INFO(done.error().message());
   REQUIRE(done);
   CHECK(found == kRounds);

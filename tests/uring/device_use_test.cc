@@ -17,8 +17,8 @@
 #include <cambium/partition.h>
 
 #include "base/text.h"
-#include "runtime/rt/core_fixture.h"
 #include "support/skip.h"
+#include "uring/ring_fixture.h"
 
 namespace cambium::test {
 namespace {
@@ -66,18 +66,16 @@ Task<Status> scan_all(Core& core, const std::string& path, int& entries, Stats& 
 
 TEST_CASE("device: pages move through registered buffers, flushes write many at once, scans read ahead",
           "[S03][S06][S25]") {
-  const std::unique_ptr<Core> core = make_core(Backend::uring);
-  if (core == nullptr) CAMBIUM_SKIP("io_uring is refused here");
-  if (!core->backend_note().empty()) CAMBIUM_SKIP(core->backend_note());
-  const TempDirectory directory;
-  const std::string path = directory.file("device.cambium");
+  const OnRing ring;
+  if (!ring.core) CAMBIUM_SKIP("io_uring is refused here");
+  if (!ring.core->backend_note().empty()) CAMBIUM_SKIP(ring.core->backend_note());
   Stats stats;
-  REQUIRE(core->run(fill(*core, path, stats)));
+  REQUIRE(ring.core->run(fill(*ring.core, ring.path, stats)));
   CHECK(stats.device_writes_fixed > 0);
   CHECK(stats.node_pages_written > 1000);
   CHECK(stats.node_pages_written >= 4 * stats.flush_writes);  // pages per write
   int entries = 0;
-  REQUIRE(core->run(scan_all(*core, path, entries, stats)));
+  REQUIRE(ring.core->run(scan_all(*ring.core, ring.path, entries, stats)));
   CHECK(entries == kKeys);
   CHECK(stats.device_reads_fixed > 1000);
   CHECK(stats.prefetches > 500);
@@ -112,13 +110,11 @@ Task<Status> read_long_values(Core& core, const std::string& path, std::vector<s
 }
 
 TEST_CASE("device: a long value is one read of all its pages, past the cache", "[S13]") {
-  const std::unique_ptr<Core> core = make_core(Backend::uring);
-  if (core == nullptr) CAMBIUM_SKIP("io_uring is refused here");
-  const TempDirectory directory;
-  const std::string path = directory.file("long.cambium");
+  const OnRing ring;
+  if (!ring.core) CAMBIUM_SKIP("io_uring is refused here");
   std::vector<std::uint64_t> reads;
   bool right = false;
-  REQUIRE(core->run(read_long_values(*core, path, reads, right)));
+  REQUIRE(ring.core->run(read_long_values(*ring.core, ring.path, reads, right)));
   CHECK(right);
   CHECK(reads == std::vector<std::uint64_t>{1, 1, 1, 1});
 }
@@ -154,15 +150,13 @@ Task<Status> many_gets(Core& core, const std::string& path, int& right, int& thr
 }
 
 TEST_CASE("device: 100,000 gets are in flight on one thread, with a cache far smaller than what they read", "[S18]") {
-  const std::unique_ptr<Core> core = make_core(Backend::uring);
-  if (core == nullptr) CAMBIUM_SKIP("io_uring is refused here");
-  const TempDirectory directory;
-  const std::string path = directory.file("many.cambium");
+  const OnRing ring;
+  if (!ring.core) CAMBIUM_SKIP("io_uring is refused here");
   Stats stats;
-  REQUIRE(core->run(fill(*core, path, stats)));
+  REQUIRE(ring.core->run(fill(*ring.core, ring.path, stats)));
   int right = 0;
   int threads = 0;
-  const Status done = core->run(many_gets(*core, path, right, threads));
+  const Status done = ring.core->run(many_gets(*ring.core, ring.path, right, threads));
   INFO(done.error().message());
   REQUIRE(done);
   CHECK(right == 100'000);
@@ -203,14 +197,12 @@ Task<Status> hold_while_another_opens(Core& core, const std::string& path, int& 
 }
 
 TEST_CASE("device: a second process is told busy while the file is open, and opens it afterwards", "[F01]") {
-  const std::unique_ptr<Core> core = make_core(Backend::uring);
-  if (core == nullptr) CAMBIUM_SKIP("io_uring is refused here");
-  const TempDirectory directory;
-  const std::string path = directory.file("locked.cambium");
+  const OnRing ring;
+  if (!ring.core) CAMBIUM_SKIP("io_uring is refused here");
   int other = -1;
-  REQUIRE(core->run(hold_while_another_opens(*core, path, other)));
+  REQUIRE(ring.core->run(hold_while_another_opens(*ring.core, ring.path, other)));
   CHECK(other == static_cast<int>(Errc::busy));
-  CHECK(in_child([&] { return open_in_this_process(path); }) == 0);
+  CHECK(in_child([&] { return open_in_this_process(ring.path); }) == 0);
 }
 
 Task<Status> write_and_read(Core& core, const std::string& path, Stats& stats) {

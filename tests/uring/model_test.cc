@@ -28,7 +28,7 @@ TEST_CASE("model: random operations on a real file agree with a map", "[S10][S18
   setup.check_every = 5'000;
   ModelReport report;
   const Status done = core->run(run_model(*core, setup, report));
-  while (!core->idle()) core->poll();
+  core->drain();
   INFO("replay: " << replay_command("test_uring", setup.seed));
   INFO(done.error().message());
   REQUIRE(done);

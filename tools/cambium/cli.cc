@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -13,59 +14,44 @@
 namespace cambium::cli {
 namespace {
 
-// Why such an error happens at all, for the third line of the message.
-std::string_view reason_of(Errc code) noexcept {
-  switch (code) {
-    case Errc::ok:
-      break;
-    case Errc::invalid_argument:
-      return "the request cannot be carried out as it stands";
-    case Errc::not_found:
-      return "there is nothing under this name";
-    case Errc::exists:
-      return "what is to be made is there already";
-    case Errc::busy:
-      return "a partition belongs to one process at a time";
-    case Errc::would_stall:
-      return "the write buffers are full";
-    case Errc::no_space:
-      return "the device or file system is full";
-    case Errc::corruption:
-      return "the bytes on the device are not those that were written";
-    case Errc::unsupported:
-      return "this build, kernel or file format cannot do it";
-    case Errc::io:
-      return "the operating system or the device refused the transfer";
-    case Errc::resource:
-      return "memory, descriptors or ring resources were refused";
-    case Errc::cancelled:
-      return "it was asked to stop";
-    case Errc::timeout:
-      return "it took longer than allowed";
-    case Errc::closed:
-      return "the partition was closed meanwhile";
-  }
-  return "the reason is not known";
-}
+// What the command line says about each code, where the error itself does not.
+struct Reaction {
+  Errc code;
+  Exit exit;
+  std::string_view reason;  // why such an error happens at all, for the third line of the message
+  std::string_view hint;    // what to try, where the error itself does not say
+};
+constexpr std::string_view kHelp = "cambium --help";
+constexpr Reaction kReactions[] = {
+    {Errc::ok, Exit::ok, "nothing failed", kHelp},
+    {Errc::invalid_argument, Exit::usage, "the request cannot be carried out as it stands", kHelp},
+    {Errc::not_found, Exit::not_found, "there is nothing under this name", kHelp},
+    {Errc::exists, Exit::usage, "what is to be made is there already", kHelp},
+    {Errc::busy, Exit::busy, "a partition belongs to one process at a time",
+     "end the other process, or try again later"},
+    {Errc::would_stall, Exit::busy, "the write buffers are full", kHelp},
+    {Errc::no_space, Exit::no_space, "the device or file system is full",
+     "free some space and repeat the command; cambium compact gives space back"},
+    {Errc::corruption, Exit::corruption, "the bytes on the device are not those that were written",
+     "cambium check on a copy of the file; then restore it from a backup"},
+    {Errc::unsupported, Exit::unsupported, "this build, kernel or file format cannot do it", "cambium doctor"},
+    {Errc::io, Exit::io, "the operating system or the device refused the transfer",
+     "look at the kernel's log (dmesg), then cambium check"},
+    {Errc::resource, Exit::resource, "memory, descriptors or ring resources were refused", "cambium doctor"},
+    {Errc::cancelled, Exit::interrupted, "it was asked to stop", kHelp},
+    {Errc::timeout, Exit::busy, "it took longer than allowed", kHelp},
+    {Errc::closed, Exit::io, "the partition was closed meanwhile", kHelp},
+};
 
-// What to try where the error itself does not say.
-std::string_view default_hint(Errc code) noexcept {
-  switch (code) {
-    case Errc::busy:
-      return "end the other process, or try again later";
-    case Errc::no_space:
-      return "free some space and repeat the command; cambium compact gives space back";
-    case Errc::corruption:
-      return "cambium check on a copy of the file; then restore it from a backup";
-    case Errc::resource:
-    case Errc::unsupported:
-      return "cambium doctor";
-    case Errc::io:
-      return "look at the kernel's log (dmesg), then cambium check";
-    default:
-      return "cambium --help";
+constexpr bool in_order() {
+  for (std::size_t i = 0; i < std::size(kReactions); ++i) {
+    if (kReactions[i].code != Errc{static_cast<std::uint8_t>(i)}) return false;
   }
+  return std::size(kReactions) == kErrcCount;
 }
+static_assert(in_order());
+
+const Reaction& reaction_to(Errc code) noexcept { return kReactions[static_cast<std::size_t>(code)]; }
 
 bool colored(const Arguments& arguments) noexcept {
   const char* const no_color = std::getenv("NO_COLOR");
@@ -75,72 +61,9 @@ bool colored(const Arguments& arguments) noexcept {
   return !refused && !dumb && ::isatty(STDERR_FILENO) == 1;
 }
 
-// For programs: the name that the code has in <cambium/rt/result.h>. The text of to_string() is for people.
-std::string_view name_of(Errc code) noexcept {
-  switch (code) {
-    case Errc::ok:
-      return "ok";
-    case Errc::invalid_argument:
-      return "invalid_argument";
-    case Errc::not_found:
-      return "not_found";
-    case Errc::exists:
-      return "exists";
-    case Errc::busy:
-      return "busy";
-    case Errc::would_stall:
-      return "would_stall";
-    case Errc::no_space:
-      return "no_space";
-    case Errc::corruption:
-      return "corruption";
-    case Errc::unsupported:
-      return "unsupported";
-    case Errc::io:
-      return "io";
-    case Errc::resource:
-      return "resource";
-    case Errc::cancelled:
-      return "cancelled";
-    case Errc::timeout:
-      return "timeout";
-    case Errc::closed:
-      return "closed";
-  }
-  return "unknown";
-}
-
 }  // namespace
 
-Exit exit_of(Errc code) noexcept {
-  switch (code) {
-    case Errc::ok:
-      return Exit::ok;
-    case Errc::invalid_argument:
-    case Errc::exists:
-      return Exit::usage;
-    case Errc::not_found:
-      return Exit::not_found;
-    case Errc::busy:
-    case Errc::would_stall:
-    case Errc::timeout:
-      return Exit::busy;
-    case Errc::no_space:
-      return Exit::no_space;
-    case Errc::corruption:
-      return Exit::corruption;
-    case Errc::unsupported:
-      return Exit::unsupported;
-    case Errc::resource:
-      return Exit::resource;
-    case Errc::cancelled:
-      return Exit::interrupted;
-    case Errc::io:
-    case Errc::closed:
-      return Exit::io;
-  }
-  return Exit::io;
-}
+Exit exit_of(Errc code) noexcept { return reaction_to(code).exit; }
 
 void print_object(Session& session, const nlohmann::ordered_json& fields) {
   nlohmann::ordered_json object = {{"schema", kJsonSchema}, {"verb", session.arguments.verb}};
@@ -153,7 +76,7 @@ void note(const Arguments& arguments, std::string_view text) {
 }
 
 void print_error(const Arguments& arguments, const Error& error) {
-  const std::string hint(error.hint().empty() ? default_hint(error.code()) : error.hint());
+  const std::string hint(error.hint().empty() ? reaction_to(error.code()).hint : error.hint());
   if (arguments.json) {
     const nlohmann::ordered_json object = {{"schema", kJsonSchema},
                                            {"error",
@@ -169,8 +92,9 @@ void print_error(const Arguments& arguments, const Error& error) {
   const std::string where =
       arguments.verb.empty() ? "the command line"
                              : rt::str("cambium ", arguments.verb, arguments.file.empty() ? "" : " ", arguments.file);
-  const std::string text = rt::str(colored(arguments) ? "\033[31;1merror:\033[0m " : "error: ", error.message(),
-                                   "\n  in:  ", where, "\n  why: ", reason_of(error.code()), "\n  try: ", hint, "\n");
+  const std::string text =
+      rt::str(colored(arguments) ? "\033[31;1merror:\033[0m " : "error: ", error.message(), "\n  in:  ", where,
+              "\n  why: ", reaction_to(error.code()).reason, "\n  try: ", hint, "\n");
   std::fputs(text.c_str(), stderr);
 }
 

@@ -11,8 +11,9 @@
 //
 // Units      nanoseconds of a monotonic clock (virtual under simulation).
 // Errors     create() says why a backend was refused; backend `automatic` falls back to threads and logs the reason.
-// Lifetime   a Core outlives everything spawned on it; its destructor asserts that no I/O, timer
-//            or runnable coroutine is left.
+// Lifetime   a Core outlives everything spawned on it; its destructor asserts that no I/O, timer or runnable coroutine
+//            is left. What is dropped while it works (a partition without close(), an Op) goes on working on the
+//            loop: whoever runs the loop turns it until idle(), by drain(), before the core goes. run(app) does so.
 #pragma once
 
 #include <coroutine>
@@ -123,6 +124,9 @@ class CAMBIUM_EXPORT Core {
     schedule(handle, priority);
   }
 
+  // Turns until idle(), and blocks in between: what was spawned or dropped has ended, or waits for what no turn brings.
+  // A task that sleeps again and again keeps it here.
+  void drain();
   bool poll() { return turn(false); }  // one turn without blocking; false when there was nothing to do
   int fd() const noexcept;             // readable when poll() has something to do
   std::int64_t next_timer_ns() const;  // when poll() is due at the latest; -1 = no timer

@@ -9,6 +9,7 @@
 // Lifetime   Error shares its text: copies are cheap and never throw.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -40,7 +41,9 @@ enum class Errc : std::uint8_t {
   closed,            // the object was closed before or during the call
 };
 
-CAMBIUM_EXPORT std::string_view to_string(Errc code) noexcept;
+inline constexpr std::size_t kErrcCount = static_cast<std::size_t>(Errc::closed) + 1;
+CAMBIUM_EXPORT std::string_view to_string(Errc code) noexcept;  // for people: "I/O error"
+CAMBIUM_EXPORT std::string_view name_of(Errc code) noexcept;    // for programs: the name above, "io"
 
 class [[nodiscard, gnu::visibility("default")]] Error {
  public:

@@ -56,26 +56,28 @@ bool move_agrees(BufferCursor& cursor, const Nearest& nearest, rt::Random& rando
            agree(cursor, nearest, ahead ? nearest.forward(nearest.upper(key)) : nearest.backward(nearest.lower(key)));
   }
   const std::string key = awkward_key(random);
-  switch (random.below(6)) {
-    case 0:
-      cursor.seek(key);
-      return agree(cursor, nearest, nearest.forward(nearest.lower(key)));
-    case 1:
-      cursor.seek_after(key);
-      return agree(cursor, nearest, nearest.forward(nearest.upper(key)));
-    case 2:
-      cursor.seek_before(key);
-      return agree(cursor, nearest, nearest.backward(nearest.lower(key)));
-    case 3:
-      cursor.seek_at_or_before(key);
-      return agree(cursor, nearest, nearest.backward(nearest.upper(key)));
-    case 4:
-      cursor.seek_first();
-      return agree(cursor, nearest, nearest.forward(nearest.lower("")));
-    default:
-      cursor.seek_last();
-      return agree(cursor, nearest, nearest.backward(nearest.model.lower_bound({nearest.table + 1, ""})));
+  struct Seek {
+    bool (BufferCursor::*seek)(Bytes);
+    bool past_equal;
+    bool ahead;
+  };
+  static constexpr Seek kSeeks[] = {{&BufferCursor::seek, false, true},
+                                    {&BufferCursor::seek_after, true, true},
+                                    {&BufferCursor::seek_before, false, false},
+                                    {&BufferCursor::seek_at_or_before, true, false}};
+  const std::uint64_t move = random.below(6);
+  if (move < std::size(kSeeks)) {
+    const Seek& seek = kSeeks[move];
+    (cursor.*seek.seek)(key);
+    const Model::const_iterator from = seek.past_equal ? nearest.upper(key) : nearest.lower(key);
+    return agree(cursor, nearest, seek.ahead ? nearest.forward(from) : nearest.backward(from));
   }
+  if (move == 4) {
+    cursor.seek_first();
+    return agree(cursor, nearest, nearest.forward(nearest.lower("")));
+  }
+  cursor.seek_last();
+  return agree(cursor, nearest, nearest.backward(nearest.model.lower_bound({nearest.table + 1, ""})));
 }
 
 }  // namespace

@@ -33,6 +33,22 @@ struct Fixture : DeviceFixture {
   PageWriter make_writer() {
     return PageWriter(*space, cache, staging, kSlotPages * kPageBytes, test::kFileId, Generation{2});
   }
+  // Fills the space with runs of so many pages and frees those that are chosen by their number: born and freed by one
+  // commit, they are free after it.
+  template <class Chosen>
+  void fragment(std::uint32_t pages, Chosen chosen) {
+    std::vector<PageRun> runs;
+    for (;;) {
+      const Result<PageRun> run = space->allocate(pages, pages);
+      if (!run) break;
+      runs.push_back(run.value());
+    }
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      if (chosen(i)) space->free(runs[i], Generation{2});
+    }
+    space->committed(Generation{2}, 1);
+  }
+
   std::unique_ptr<SpaceMap> space;
   PageCache cache;
   WriteGroup staging;
@@ -87,16 +103,7 @@ TEST_CASE("page writer: pages lie in runs of a whole buffer, and each run is one
 
 TEST_CASE("page writer: on fragmented space that is mostly free, runs are short and nothing grows") {
   Fixture f(1000);
-  std::vector<PageRun> runs;
-  for (;;) {
-    const Result<PageRun> run = f.space->allocate(1, 1);
-    if (!run) break;
-    runs.push_back(run.value());
-  }
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    if (i % 4 != 0) f.space->free(runs[i], Generation{2});  // born and freed by one commit: free after it
-  }
-  f.space->committed(Generation{2}, 1);
+  f.fragment(1, [](std::size_t i) { return i % 4 != 0; });
   PageWriter writer = f.make_writer();
   std::vector<format::ChildPointer> pointers;
   f.run(write_pages(writer, 60, false, pointers)).value();
@@ -109,14 +116,7 @@ TEST_CASE(
     "page writer: with little free space the file grows rather than falls apart; a full device takes what is left") {
   for (const bool full : {false, true}) {
     Fixture f(1000);
-    std::vector<PageRun> runs;
-    for (;;) {
-      const Result<PageRun> run = f.space->allocate(1, 1);
-      if (!run) break;
-      runs.push_back(run.value());
-    }
-    for (std::size_t i = 0; i < runs.size(); i += 5) f.space->free(runs[i], Generation{2});
-    f.space->committed(Generation{2}, 1);
+    f.fragment(1, [](std::size_t i) { return i % 5 == 0; });
     if (full) f.disk().set_capacity_bytes(1000 * kPageBytes);
     PageWriter writer = f.make_writer();
     std::vector<format::ChildPointer> pointers;
@@ -188,14 +188,7 @@ TEST_CASE("overflow value: every length comes back, in one extent where there is
 
 TEST_CASE("overflow value: it spans extents on fragmented space, and every damaged byte is corruption") {
   Fixture f(3000);
-  std::vector<PageRun> runs;
-  for (;;) {
-    const Result<PageRun> run = f.space->allocate(50, 50);
-    if (!run) break;
-    runs.push_back(run.value());
-  }
-  for (std::size_t i = 0; i < runs.size(); i += 2) f.space->free(runs[i], Generation{2});
-  f.space->committed(Generation{2}, 1);
+  f.fragment(50, [](std::size_t i) { return i % 2 == 0; });
   rt::Random random(4);
   std::string value(200 * kPageBytes - 100, '\0');
   random.bytes(value.data(), value.size());

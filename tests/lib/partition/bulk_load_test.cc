@@ -3,6 +3,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <array>
+#include <memory>
+#include <utility>
+
 #include "lib/partition/partition_fixture.h"
 
 namespace cambium {
@@ -142,6 +146,68 @@ Task<Status> drop_and_close(Core& core, const Options& options) {
   co_return closed;
 }
 
+// What needs the commit lane used to wait for it, for ever where the waiting coroutine holds the load itself.
+Task<Status> all_beside_a_load(Core& core, std::array<Status, 6>& answers) {
+  Partition db = co_await check(Partition::open(core, PartitionFixture::kOptions));
+  {
+    BulkLoad load = co_await check(db.bulk_load());
+    co_await check(load.add("a", "1"));
+    answers[0] = co_await db.flush();
+    answers[1] = co_await db.flush({.trim = false});
+    answers[2] = co_await db.compact();
+    answers[3] = co_await db.close();
+    const Result<BulkLoad> second = co_await db.bulk_load();
+    if (!second) answers[4] = second.error();
+    const Result<CheckReport> checked = co_await db.check();
+    if (!checked) answers[5] = checked.error();
+    co_await check(load.add("b", "2"));
+    co_await check(load.finish());
+    co_await check(db.flush());
+    co_await check(db.compact());
+    co_await check(db.check());
+  }
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+TEST_CASE("bulk load: beside it flush, compact, check, close and another load are busy, and say what to do") {
+  SimDisk disk;
+  const std::unique_ptr<Core> core = disk.make_core({.seed = 3});
+  std::array<Status, 6> answers;
+  CHECK(core->run(all_beside_a_load(*core, answers)));
+  for (const Status& answer : answers) {
+    CHECK(answer.code() == Errc::busy);
+    CHECK(!answer.error().hint().empty());
+  }
+}
+
+Task<Status> two_loads_and_a_compaction_at_once(Core& core) {
+  Partition db = co_await check(Partition::open(core, PartitionFixture::kOptions));
+  {
+    co_await check(db.put("a", "1"));
+    co_await check(db.del("a"));
+    Op<void> compaction = db.compact();
+    Op<BulkLoad> first_begun = db.bulk_load();
+    Op<BulkLoad> second_begun = db.bulk_load();
+    BulkLoad first = co_await check(std::move(first_begun));
+    Result<BulkLoad> second = co_await std::move(second_begun);
+    if (second.code() != Errc::busy) co_return Error(Errc::io, "two loads at a time");
+    co_await check(std::move(compaction));
+    co_await check(first.finish());
+  }
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+TEST_CASE("bulk load: of two that are begun at once one is busy, and a compaction beside them comes to an end") {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    CAPTURE(seed);
+    SimDisk disk;
+    const std::unique_ptr<Core> core = disk.make_core({.seed = seed});
+    CHECK(core->run(two_loads_and_a_compaction_at_once(*core)));
+  }
+}
+
 // close() used to end before the task that gives the pages back had begun: it then met a destroyed partition.
 TEST_CASE("bulk load: a partition may be closed right after a load was dropped with writes in flight") {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
@@ -149,7 +215,7 @@ TEST_CASE("bulk load: a partition may be closed right after a load was dropped w
     SimDisk disk;
     const std::unique_ptr<Core> core = disk.make_core({.seed = seed});
     CHECK(core->run(drop_and_close(*core, PartitionFixture::kOptions)));
-    while (!core->idle()) core->run(test::sleep_a_while(*core));
+    core->drain();
   }
 }
 

@@ -55,6 +55,17 @@ TEST_CASE("memory plan: write buffers that leave no cache are refused with the f
   CHECK(std::string(plan.error().hint()).find("write_buffer_bytes") != std::string::npos);
 }
 
+TEST_CASE("memory plan: write buffers longer than a write buffer can be are refused with both figures") {
+  const std::uint64_t most = WriteBuffer::kCapacityBytesMax;
+  CHECK(MemoryPlan::of({.memory_bytes = 8 * most, .write_buffer_bytes = most}));
+  for (const std::uint64_t bytes : {most + 1, ~std::uint64_t{0}}) {
+    const Result<MemoryPlan> plan = MemoryPlan::of({.memory_bytes = 8 * most, .write_buffer_bytes = bytes});
+    REQUIRE(plan.code() == Errc::invalid_argument);
+    CHECK(std::string(plan.error().message()).find(std::to_string(bytes)) != std::string::npos);
+    CHECK(std::string(plan.error().message()).find(std::to_string(most)) != std::string::npos);
+  }
+}
+
 TEST_CASE("memory plan: given sizes that do not fit the budget together are refused") {
   const Options options =
       GENERATE(Options{.memory_bytes = 1 * MiB, .cache_bytes = 1 * GiB},

@@ -5,6 +5,9 @@
 
 #include <string>
 
+#include "base/random.h"
+#include "support/seed.h"
+
 namespace cambium {
 namespace {
 
@@ -47,6 +50,61 @@ TEST_CASE("options: all of them at once survive the way through text") {
                         .lock_wait_ms = 6};
   const std::string text = options.to_string();
   CHECK(same(Options::parse(text).value(), options));
+}
+
+TEST_CASE("options: a path that would not survive as it stands is quoted") {
+  const auto [path, text] = GENERATE(table<std::string, std::string>({
+      {"a;b", R"(path="a;b")"},
+      {" a", R"(path=" a")"},
+      {"a ", R"(path="a ")"},
+      {" ", R"(path=" ")"},
+      {R"("a")", R"(path=#""a""#)"},
+      {R"(a"#b)", R"(path=##"a"#b"##)"},
+      {"#a", "path=#a"},
+      {"a=b", "path=a=b"},
+      {"a'b c", "path=a'b c"},
+  }));
+  CAPTURE(path);
+  const Options options{.path = path, .read_only = true};
+  const std::string written = options.to_string();
+  CHECK(written == text + "; read_only=true");
+  CHECK(same(Options::parse(written).value(), options));
+}
+
+TEST_CASE("options: whatever the path, its text is read back, alone and among others") {
+  const std::uint64_t seed = test::test_seed(31);
+  INFO("replay: " << test::replay_command("test_partition", seed));
+  rt::Random random(seed);
+  constexpr std::string_view kLikely = ";\"# '=\\a\t";
+  for (int round = 0; round < 20'000; ++round) {
+    std::string path;
+    for (std::uint64_t left = random.below(12) + 1; left != 0; --left) {
+      const bool any = random.below(8) == 0;
+      path += any ? static_cast<char>(random.below(256)) : kLikely[random.below(kLikely.size())];
+    }
+    Options options{.path = path};
+    if (random.below(2) == 0) options.memory_bytes = 300 * MiB;
+    const std::string text = options.to_string();
+    CAPTURE(path, text);
+    REQUIRE(same(Options::parse(text).value(), options));
+    REQUIRE(same(Options::parse("readahead=7 ;" + text + " ;readahead=32").value(), options));
+  }
+}
+
+TEST_CASE("options: quotes work for every option; those that are not closed, or go on, are refused") {
+  CHECK(same(Options::parse(R"( memory = "1GiB" ;mode="open";path="" )").value(),
+             {.mode = OpenMode::open, .memory_bytes = 1 * GiB}));
+  const auto [text, says] = GENERATE(table<std::string, std::string>({
+      {R"(path="a)", "path"},
+      {R"(path=#"a"; mode=open)", "path"},
+      {R"(path="a"b; mode=open)", "b"},
+      {R"(path="a"#)", "#"},
+  }));
+  CAPTURE(text);
+  const Result<Options> options = Options::parse(text);
+  REQUIRE(options.code() == Errc::invalid_argument);
+  CHECK(!options.error().hint().empty());
+  CHECK(std::string(options.error().message()).find(says) != std::string::npos);
 }
 
 TEST_CASE("options: blanks and empty items do not matter, the last of two values counts, defaults may be named") {

@@ -67,7 +67,6 @@ inline Task<Status> collect_scan(Scan& scan, Pairs& out) {
   }
   co_return Status();
 }
-inline Task<void> sleep_a_while(Core& core) { co_await core.sleep_ns(20'000'000); }
 
 class PartitionFixture {
  public:
@@ -90,9 +89,7 @@ class PartitionFixture {
     db.reset();
     open();
   }
-  void settle() {
-    while (!core->idle()) run(sleep_a_while(*core));
-  }
+  void settle() { core->drain(); }
 
   void put(const std::string& key, const std::string& value) {
     run(apply_put(*db, key, value)).value();

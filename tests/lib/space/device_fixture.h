@@ -31,9 +31,6 @@ inline Task<Status> resize_device(BlockDevice& device, std::uint64_t bytes) {
   co_return status;
 }
 
-// Longer than any simulated latency.
-inline Task<void> sleep_a_while(Core& core) { co_await core.sleep_ns(2'000 * kSimTickNs); }
-
 class DeviceFixture {
  public:
   explicit DeviceFixture(std::uint64_t pages, const SimOptions& options = {.seed = 1, .eager = true},
@@ -68,9 +65,7 @@ class DeviceFixture {
     return core_->run(std::move(task));
   }
   // Lets everything that can happen happen.
-  void settle() {
-    while (!core_->idle()) core_->run(sleep_a_while(*core_));
-  }
+  void settle() { core_->drain(); }
 
  private:
   SimDisk disk_;

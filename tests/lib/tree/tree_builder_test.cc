@@ -30,6 +30,16 @@ Task<Result<TableRoot>> build(TreeBuilder& builder, const Model& model, PageWrit
   co_return root;
 }
 
+// The model as a sorted load.
+void load_model(TreeFixture& tree) {
+  PageWriter writer = tree.make_writer();
+  TreeBuilder builder(writer);
+  tree.root = tree.base.run(build(builder, tree.model, writer)).value();
+  tree.commit();
+  tree.require_sound();
+  tree.require_contents(tree.root, tree.model);
+}
+
 TEST_CASE("tree builder: a sorted load gives the tree of the map, every node full") {
   const auto seed = static_cast<std::uint64_t>(GENERATE(range(1, 15)));
   CAPTURE(seed);
@@ -41,24 +51,14 @@ TEST_CASE("tree builder: a sorted load gives the tree of the map, every node ful
     tree.model[test::random_key(random, shape)] =
         std::string(random.chance(0.02) ? random.below(20'000) : random.below(90), static_cast<char>('a' + i % 26));
   }
-  PageWriter writer = tree.make_writer();
-  TreeBuilder builder(writer);
-  tree.root = tree.base.run(build(builder, tree.model, writer)).value();
-  tree.commit();
-  tree.require_sound();
-  tree.require_contents(tree.root, tree.model);
+  load_model(tree);
   tree.require_finds(tree.root, tree.model, random, 50);
 }
 
 TEST_CASE("tree builder: 100,000 entries make three full levels") {
   TreeFixture tree(64);
   for (unsigned i = 0; i < 100'000; ++i) tree.model["key" + std::to_string(1'000'000 + i)] = std::string(20, 'v');
-  PageWriter writer = tree.make_writer();
-  TreeBuilder builder(writer);
-  tree.root = tree.base.run(build(builder, tree.model, writer)).value();
-  tree.commit();
-  tree.require_sound();
-  tree.require_contents(tree.root, tree.model);
+  load_model(tree);
   CHECK(tree.root.height == 3);
   // Suffixes of at most five bytes after the prefix: one in the heap, head, slot, record header, value.
   CHECK(tree.root.node_pages <= 100'000 * (4 + 1 + 2 + 4 + 20) / kPageBytes + 20);

@@ -46,11 +46,20 @@ TEST_CASE("result: a bare code has its name as its message, and a context goes i
   CHECK_THROWS_AS(status.value(), BadResult);
 }
 
-TEST_CASE("result: every code has a name of its own") {
+TEST_CASE("result: every code has a text of its own for people, and a name of its own for programs") {
+  std::set<std::string> texts;
   std::set<std::string> names;
-  for (int i = 0; i <= static_cast<int>(Errc::closed); ++i) names.emplace(to_string(static_cast<Errc>(i)));
-  CHECK(names.size() == static_cast<std::size_t>(Errc::closed) + 1);
+  for (std::size_t i = 0; i < kErrcCount; ++i) {
+    texts.emplace(to_string(Errc{static_cast<std::uint8_t>(i)}));
+    names.emplace(name_of(Errc{static_cast<std::uint8_t>(i)}));
+  }
+  CHECK(texts.size() == kErrcCount);
+  CHECK(names.size() == kErrcCount);
+  CHECK(name_of(Errc::invalid_argument) == "invalid_argument");
+  CHECK(name_of(Errc::io) == "io");
+  CHECK(name_of(Errc::closed) == "closed");
   CHECK(to_string(static_cast<Errc>(200)) == "unknown error code");
+  CHECK(name_of(static_cast<Errc>(200)) == "unknown");
 }
 
 }  // namespace
