@@ -15,6 +15,7 @@
 
 #include "base/random.h"
 #include "base/text.h"
+#include "support/effort.h"
 #include "support/model_keys.h"
 
 namespace cambium::test {
@@ -99,6 +100,7 @@ class ModelRun {
     co_await check(open());
     while (report_.operations < setup_.operations) {
       ++report_.operations;
+      add_effort();
       Status done = co_await step();
       if (!done) {
         co_return done.error().within(rt::str("seed ", setup_.seed, ", operation ", report_.operations));
@@ -484,6 +486,7 @@ ModelSetup model_setup(std::uint64_t seed, std::uint64_t cache_pages, std::uint6
   setup.seed = seed;
   setup.operations = operations;
   if (cache_pages < 64) setup.held_max = 2;
+  if (cache_pages == 256) setup.keys = 12'000;  // a tree of three levels
   setup.options.path = "model.cambium";
   setup.options.cache_bytes = cache_pages * kPageBytes;
   setup.options.write_buffer_bytes = cache_pages < 256 ? 64 * KiB : cache_pages * 1 * KiB;
