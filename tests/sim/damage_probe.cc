@@ -137,7 +137,7 @@ Answers ask_disk(SimDisk& disk, const Expectation& expectation) {
   disk.on_step([](void* changed, const SimStep& step) { *static_cast<bool*>(changed) |= step.changed; },
                &answers.changed);
   {
-    const std::unique_ptr<Core> core = disk.make_core({.seed = 2, .eager = true});
+    const std::unique_ptr<Core> core = disk.make_core({.seed = 2, .eager = true, .scribble_reads = false});
     core->run(ask(*core, expectation, answers));
     while (!core->idle()) core->poll();
   }

@@ -63,12 +63,12 @@ struct Sample {
   std::string where;  // what a refusal has to say
 };
 
-// One page of each kind that is in use: a flip in the middle of it is noticed.
+// One page of each kind that is in use: it is noticed when it is zeroed.
 std::vector<Sample> pages_of_every_kind(const SimDisk& origin, const Expectation& expectation) {
   std::vector<Sample> samples;
   for (std::uint64_t page = 0; page < pages_of(origin); ++page) {
     SimDisk disk = origin.clone();
-    disk.flip_bit(kDamagedFile.view(), page * kPageBytes + 100, 0);
+    disk.zero(kDamagedFile.view(), page * kPageBytes, kPageBytes);
     const Answers answers = ask_disk(disk, expectation);
     CAPTURE(page);
     no_wrong_answer(answers);

@@ -26,6 +26,7 @@ using SharedModel = std::shared_ptr<const Model>;
 using Expected = std::optional<ValueSpec>;
 
 constexpr std::size_t kSnapshotsMax = 5;
+constexpr std::size_t kFlushesMax = 3;  // asked for and not collected
 
 struct HeldSnapshot {
   Snapshot snapshot;
@@ -144,8 +145,8 @@ class ModelRun {
       done = co_await reopen();
     } else if (report_.operations % setup_.check_every == 0) {
       done = co_await verify_all();
-    } else if (random_.below(setup_.flush_every) == 0) {
-      done = co_await flush();
+    } else if (random_.below(flushes_.empty() ? setup_.flush_every : setup_.flush_every / 10) == 0) {
+      done = co_await flush();  // where one is under way another one soon follows
     } else if (draw < 3'400) {
       done = co_await put();
     } else if (draw < 4'400) {
@@ -226,10 +227,25 @@ class ModelRun {
     }
     co_return Status();
   }
+  // Half of the flushes are asked for and not waited for: what follows meets buffers that are being flushed, up to as
+  // many of them as there are.
   Task<Status> flush() {
     ++report_.flushes;
-    Status done = co_await db_->flush({.trim = random_.below(4) == 0});
+    if (flushes_.size() == kFlushesMax) {
+      co_await check(collect_flushes());
+    }
+    flushes_.push_back(db_->flush({.trim = random_.below(4) == 0}));
+    if (random_.below(2) == 0) co_return Status();
+    Status done = co_await collect_flushes();
     co_return done;
+  }
+  Task<Status> collect_flushes() {
+    while (!flushes_.empty()) {
+      Op<void> first = std::move(flushes_.front());
+      flushes_.pop_front();
+      co_await check(std::move(first));
+    }
+    co_return Status();
   }
   Task<Status> compact() {
     Status done = co_await db_->compact();
@@ -415,6 +431,7 @@ class ModelRun {
   }
   Task<Status> verify_all() {
     ++report_.checks;
+    co_await check(collect_flushes());
     co_await check(db_->flush());
     const CheckReport found = co_await check(db_->check());
     if (found.entries != model_->size()) {
@@ -438,6 +455,7 @@ class ModelRun {
   }
   // Drops everything that is held; nothing of it may be left in the partition.
   Task<Status> close() {
+    co_await check(collect_flushes());
     while (!gets_.empty()) {
       co_await check(collect_get());
     }
@@ -475,6 +493,7 @@ class ModelRun {
   std::vector<HeldScan> scans_;
   std::deque<HeldValue> values_;
   std::vector<PendingGet> gets_;
+  std::deque<Op<void>> flushes_;
   WriteBatch batch_;
   std::string scratch_;
 };
