@@ -7,7 +7,7 @@
 // CAMBIUM_PLANTED(name) is the constant false and leaves no code behind. tests/planted/run plants them one by one.
 //
 // A new bug is one row here, and CAMBIUM_PLANTED(name) in the file that the row names. The third column says which
-// tests should kill it: cut (power cuts), model, errors, scans, damage; they are tried in that order, the others after them.
+// tests should kill it: cut (power cuts), model, errors, reads, damage; they are tried in that order, the others after them.
 //
 // Errors     a name that is not in the table aborts the process: a run that plants nothing proves nothing.
 #pragma once
@@ -51,10 +51,10 @@
   BUG(stale_frame_kept, "lib/cache/page_writer.cc", "model", "the cache keeps the old page when its id is written again") \
   /* tables and buffers */ \
   BUG(tombstone_dropped, "lib/flush/flusher.cc", "model cut", "put and delete in one buffer cancel out, the table's older value returns") \
-  BUG(older_buffer_asked_first, "lib/partition/read_path.cc", "model", "of two frozen buffers the older one answers") \
+  BUG(older_buffer_asked_first, "lib/partition/read_path.cc", "reads model", "of two frozen buffers the older one answers") \
   BUG(snapshot_buffer_let_go, "lib/flush/snapshot_state.h", "model", "a snapshot's buffer goes with the first part that is flushed") \
   BUG(snapshot_moved_too_far, "lib/flush/snapshot_state.h", "model", "a commit moves older snapshots to its version too") \
-  BUG(fence_entry_skipped, "lib/tree/tree_cursor.cc", "scans model", "a scan skips the entry at a branch boundary") \
+  BUG(fence_entry_skipped, "lib/tree/tree_cursor.cc", "reads model", "a scan skips the entry at a branch boundary") \
   BUG(compaction_keeps_old_root, "lib/partition/compact.cc", "cut model", "compaction moves pages, the catalog keeps the old root") \
   BUG(long_value_not_freed, "lib/tree/tree_merge.cc", "model cut", "the extents of an overwritten long value stay in use") \
   BUG(long_value_freed_twice, "lib/tree/tree_merge.cc", "model cut", "the extents of a long value are freed twice") \

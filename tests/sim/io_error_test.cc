@@ -104,7 +104,6 @@ Task<Status> content_now(Core& core, ContentSum& content) {
 }
 
 void reopened_holds_a_version(SimDisk disk, const VersionLog& log) {
-  add_effort();
   const std::unique_ptr<Core> core = disk.make_core({.seed = 3});
   ContentSum content;
   const Status reopened = core->run(content_now(*core, content));
@@ -121,6 +120,7 @@ std::uint64_t for_every_request(SimFault fault, Verify verify) {
   INFO("replay: " << replay_command("test_sim", seed));
   for (std::uint64_t k = 0;; ++k) {
     CAPTURE(k, fault.sticky, fault.argument);
+    add_effort();
     fault.operation = k;
     SimDisk disk;
     VersionLog log;

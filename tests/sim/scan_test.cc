@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "base/text.h"
+#include "support/effort.h"
 #include "support/seed.h"
 
 namespace cambium::test {
@@ -102,6 +103,7 @@ Task<Status> scan_three_levels(Core& core) {
 // Keys without gaps: the bound between two branches is then the first key of the right one, which a scan that comes
 // from the left must not take for seen.
 TEST_CASE("scan: a tree of three levels shows every entry once, from any bound, in both directions", "[F03][S18]") {
+  add_effort();
   SimDisk disk;
   const std::unique_ptr<Core> core = disk.make_core({.eager = true});
   const Status done = core->run(scan_three_levels(*core));

@@ -2,6 +2,7 @@
 #include "support/model_driver.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <deque>
 #include <map>
@@ -123,11 +124,15 @@ class ModelRun {
     const auto it = model.find(key);
     return it == model.end() ? Expected() : Expected(it->second);
   }
-  // Writes gather in one part of the key space for a while, so that leaves fill, empty and merge.
+  // Writes gather in one part of the key space for a while, so that leaves fill, empty and merge. What was drawn lately
+  // is drawn again and again: one key is then in the active buffer, in frozen ones and in the table at once.
   const std::string& draw_key() {
+    if (random_.below(4) == 0) return keys_[lately_[random_.below(lately_.size())]];
     const std::uint64_t width = keys_.size() / 8;
     const std::uint64_t first = report_.operations / 2000 * 7919 % (keys_.size() - width);
-    return keys_[random_.below(4) == 0 ? first + random_.below(width) : random_.below(keys_.size())];
+    const std::uint64_t index = random_.below(4) == 0 ? first + random_.below(width) : random_.below(keys_.size());
+    lately_[lately_at_++ % lately_.size()] = index;
+    return keys_[index];
   }
   Status compare(const Value& value, const Expected& expected, const std::string& key) {
     if (static_cast<bool>(value) != expected.has_value()) {
@@ -487,6 +492,8 @@ class ModelRun {
   ModelReport& report_;
   rt::Random random_;
   const std::vector<std::string> keys_;
+  std::array<std::uint64_t, 32> lately_ = {};  // indexes into keys_
+  std::uint64_t lately_at_ = 0;
   std::shared_ptr<Model> model_ = std::make_shared<Model>();
   std::optional<Partition> db_;
   std::vector<HeldSnapshot> snapshots_;
