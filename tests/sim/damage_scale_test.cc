@@ -214,7 +214,7 @@ TEST_CASE("damage: a write that was lost or went elsewhere is a right answer or 
     INFO("replay: " << replay_command("test_sim", seed));
     no_wrong_answer(answers);
     REQUIRE(says_where(answers, "page "));
-    noticed += answers.unharmed(expectation) ? 0 : 1;
+    noticed += answers.unharmed(expectation) ? 0u : 1u;
   }
   std::printf("damage: %llu writes lost or misdirected, %llu of them noticed, the others were of no account\n",
               static_cast<unsigned long long>(struck), static_cast<unsigned long long>(noticed));
@@ -262,7 +262,7 @@ TEST_CASE("damage: pages that return to an older content are a right answer or c
     INFO("replay: " << replay_command("test_sim", seed));
     no_wrong_answer(answers);
     REQUIRE(says_where(answers, "page "));
-    noticed += answers.unharmed(versions.expectation) ? 0 : 1;
+    noticed += answers.unharmed(versions.expectation) ? 0u : 1u;
   }
   CHECK(noticed > runs / 4);
 }
@@ -291,7 +291,7 @@ TEST_CASE("damage: pages that change places, are copied or zeroed are a right an
     INFO("replay: " << replay_command("test_sim", seed));
     no_wrong_answer(answers);
     REQUIRE(says_where(answers, "page "));
-    noticed += answers.unharmed(versions.expectation) ? 0 : 1;
+    noticed += answers.unharmed(versions.expectation) ? 0u : 1u;
   }
   CHECK(noticed > runs / 10);
 }
