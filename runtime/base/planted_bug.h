@@ -7,7 +7,8 @@
 // CAMBIUM_PLANTED(name) is the constant false and leaves no code behind. tests/planted/run plants them one by one.
 //
 // A new bug is one row here, and CAMBIUM_PLANTED(name) in the file that the row names. The third column says which
-// tests should kill it: cut (power cuts), model, errors, reads, damage; they are tried in that order, the others after them.
+// tests should kill it: cut (power cuts), model, errors, reads, damage; they are tried in that order, the others after
+// them.
 //
 // Errors     a name that is not in the table aborts the process: a run that plants nothing proves nothing.
 #pragma once
