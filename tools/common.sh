@@ -122,10 +122,11 @@ configure_build() {
       -Db_sanitize=address,undefined -Dverify=true "${library_only[@]}" ;;
     tsan) configure "$folder" $clang -Dwerror=true -Doptimization=1 -Dcpp_args=-gline-tables-only \
       -Db_sanitize=thread -Db_lundef=false "${library_only[@]}" ;;
+    planted) configure "$folder" $clang -Dwerror=true -Dplanted_bugs=true "${library_only[@]}" ;;
     verify) configure "$folder" $clang -Dwerror=true -Dverify=true "${library_only[@]}" ;;
     coverage) configure "$folder" $clang -Doptimization=0 "-Dcpp_args=-fprofile-instr-generate -fcoverage-mapping" \
       "-Dcpp_link_args=-fprofile-instr-generate" "${library_only[@]}" ;;
-    *) fail "no such build: $1 (release gcc asan gcc-asan tsan verify coverage)" $exit_usage ;;
+    *) fail "no such build: $1 (release gcc asan gcc-asan tsan verify planted coverage)" $exit_usage ;;
   esac
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/planted_bug.h"
 #include "base/text.h"
 #include "format/page_header.h"
 #include "node/node_view.h"
@@ -41,7 +42,7 @@ FrameIndex PageCache::take_frame() noexcept {
     const auto frame = static_cast<FrameIndex>(hand_);
     hand_ = hand_ + 1 == count_ ? 0 : hand_ + 1;
     FrameMeta& meta = meta_[frame];
-    if (meta.state != State::ready || meta.pins != 0) continue;
+    if (meta.state != State::ready || (meta.pins != 0 && !CAMBIUM_PLANTED(pinned_frame_evicted))) continue;
     if (meta.used != 0) {
       --meta.used;
       continue;
@@ -135,10 +136,11 @@ Status PageCache::verify(const Load& load) const {
   const char* page = bytes(load.frame);
   const format::PageHeader& header = format::header_of(page);
   const char* wrong = nullptr;
-  const std::uint32_t computed = format::page_checksum(page);
+  const std::uint32_t computed =
+      CAMBIUM_PLANTED(page_checksum_unverified) ? header.checksum : format::page_checksum(page);
   if (computed != header.checksum) {
     wrong = "fails its checksum";
-  } else if (computed != load.pointer.checksum) {
+  } else if (computed != load.pointer.checksum && !CAMBIUM_PLANTED(pointer_checksum_unverified)) {
     wrong = "is intact but not what its parent refers to (a lost or misdirected write)";
   } else if (header.page_id != load.pointer.page || header.file_id != file_id_) {
     wrong = "belongs to another place";

@@ -7,6 +7,7 @@
 #include <cambium/rt/check.h>
 
 #include "base/assert.h"
+#include "base/planted_bug.h"
 #include "format/page_header.h"
 
 namespace cambium {
@@ -47,7 +48,7 @@ Task<Result<PageWriter::Slot>> PageWriter::next() {
 
 std::uint32_t PageWriter::seal(const Slot& slot, bool keep) noexcept {
   const std::uint32_t checksum = format::seal_page(slot.data);
-  cache_.invalidate(slot.id);
+  if (!CAMBIUM_PLANTED(stale_frame_kept)) cache_.invalidate(slot.id);
   if (keep) cache_.insert(slot.id, slot.data);
   ++stats_.pages;
   return checksum;
@@ -104,6 +105,7 @@ Task<Status> PageWriter::finish() {
   if (slot_ != kNoSlot) send_slot();
   if (run_.pages != 0) space_.give_back(run_);
   run_ = {};
+  if (CAMBIUM_PLANTED(sync_before_completion)) co_return Status();
   Status written = co_await staging_.drain();
   co_return written;
 }

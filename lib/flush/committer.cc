@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "flush/committer.h"
 
+#include "base/planted_bug.h"
 #include "base/text.h"
 #include "space/superblock_store.h"
 
@@ -9,6 +10,7 @@ namespace cambium {
 Task<Status> Committer::sync() {
   const std::int64_t began_ns = device_.core().now_ns();
   Status synced = co_await device_.sync();
+  if (CAMBIUM_PLANTED(sync_retried) && !synced) synced = co_await device_.sync();
   stats_.sync_ns += static_cast<std::uint64_t>(device_.core().now_ns() - began_ns);
   co_return synced;
 }
@@ -24,7 +26,7 @@ Status Committer::abort(Status cause) {
 Task<Status> Committer::commit(PageWriter& writer, Change change) {
   if (poisoned()) co_return poison_;
   format::Superblock next = record_;
-  next.page.generation = raw(building());
+  next.page.generation = raw(CAMBIUM_PLANTED(generation_stands_still) ? newest() : building());
   next.catalog = change.catalog;
   next.catalog_height = change.catalog_height;
   next.catalog_pages = change.catalog_pages;
@@ -57,21 +59,22 @@ Task<Status> Committer::touch() {
 Task<Status> Committer::write_record(format::Superblock next) {
   // (3) What the superblock will refer to is durable. Crash: as (1). A failure poisons: what reached the medium is
   //     unknown, and asking again would prove nothing.
-  Status done = co_await sync();
+  Status done;
+  if (!CAMBIUM_PLANTED(superblock_before_data)) done = co_await sync();
   if (!done) {
-    poison_ = done;
+    if (!CAMBIUM_PLANTED(sync_failure_forgotten)) poison_ = done;
     co_return done;
   }
 
   // (4) The superblock, both copies, into the slot with the older generation.
   //     Crash: that slot is torn or whole; torn, the other slot is the old version; whole, the new version is complete.
-  const unsigned slot = 1 - slot_;
+  const unsigned slot = CAMBIUM_PLANTED(newest_slot_overwritten) ? slot_ : 1 - slot_;
   done = co_await write_superblock(device_, next, slot, superblock_pages_);
 
   // (5) The new version is durable.
-  if (done) done = co_await sync();
+  if (done && !CAMBIUM_PLANTED(second_sync_missing)) done = co_await sync();
   if (!done) {
-    poison_ = done;
+    if (!CAMBIUM_PLANTED(sync_failure_forgotten)) poison_ = done;
     co_return done;
   }
 

@@ -3,6 +3,8 @@
 
 #include <cambium/rt/check.h>
 
+#include "base/planted_bug.h"
+
 namespace cambium {
 
 namespace {
@@ -93,6 +95,10 @@ Task<void> Flusher::collect(const SortedRun& run, const TableRange& range, Seque
         previous != nullptr && previous->head == refs[i].head && previous->entry->key() == entry->key();
     previous = &refs[i];
     if (superseded || entry->sequence <= after) continue;
+    if (CAMBIUM_PLANTED(tombstone_dropped) && entry->kind == WriteKind::del && i + 1 < range.end &&
+        refs[i + 1].head == refs[i].head && refs[i + 1].entry->key() == entry->key()) {
+      continue;
+    }
     const Bytes key = entry->key();
     const Bytes value = entry->value();
     changes_.push_back({key.data(), value.data(), static_cast<std::uint32_t>(value.size()),

@@ -16,6 +16,7 @@
 
 #include <cambium/ids.h>
 
+#include "base/planted_bug.h"
 #include "flush/buffer_set.h"
 #include "flush/views.h"
 
@@ -78,9 +79,10 @@ class SnapshotRegistry {
   // The tables now hold every write up to `flushed`, and `buffer` none below it that they do not.
   void advance(Views& views, const OrderedBuffer& buffer, Sequence flushed) {
     for (SnapshotState* snapshot : snapshots_) {
-      if (snapshot->sequence_ < flushed) continue;
+      if (snapshot->sequence_ < flushed && !CAMBIUM_PLANTED(snapshot_moved_too_far)) continue;
       snapshot->view_ = ViewRef(views);
-      const bool done = snapshot->sequence_ == flushed || flushed >= buffer.buffer.last_sequence();
+      const bool done = snapshot->sequence_ == flushed || flushed >= buffer.buffer.last_sequence() ||
+                        CAMBIUM_PLANTED(snapshot_buffer_let_go);
       if (done)
         std::erase_if(snapshot->buffers_, [&](const PinnedBuffer& pinned) { return pinned.ordered == &buffer; });
       // Buffers that only hold later writes were pinned for nothing.

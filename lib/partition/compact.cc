@@ -7,6 +7,7 @@
 
 #include <cambium/rt/check.h>
 
+#include "base/planted_bug.h"
 #include "partition/compactor.h"
 #include "partition/partition_state.h"
 
@@ -76,7 +77,8 @@ Task<Status> Compactor::move_pages(PageId limit) {
     }
     const std::uint64_t written = writer->stats().pages;
     left = written < kPagesPerRound ? kPagesPerRound - written : 0;
-    if (root->pointer != table->newest().pointer) roots.push_back({table.get(), *root});
+    const bool moved = root->pointer != table->newest().pointer;
+    if (moved && !CAMBIUM_PLANTED(compaction_keeps_old_root)) roots.push_back({table.get(), *root});
   }
   Status catalog = co_await publisher.relocate_catalog(limit, *writer);
   if (!catalog) {
@@ -95,9 +97,14 @@ Task<Status> Compactor::cut_tail() {
   const std::uint64_t floor = space.used_pages() + space.used_pages() / 64 + kSlackPages / 2;
   const std::uint64_t after = space.shrink_free_tail(floor);
   if (after == before) co_return Status();
+  Status cut;
+  if (CAMBIUM_PLANTED(file_cut_too_early)) cut = co_await partition_.device->resize(after * kPageBytes);
+  if (!cut) co_return cut;
   co_await check(partition_.committer->touch());
-  co_await check(partition_.committer->touch());
-  Status cut = co_await partition_.device->resize(after * kPageBytes);
+  if (!CAMBIUM_PLANTED(file_cut_under_fallback)) {
+    co_await check(partition_.committer->touch());
+  }
+  cut = co_await partition_.device->resize(after * kPageBytes);
   co_return cut;
 }
 

@@ -8,6 +8,7 @@
 
 #include <cambium/rt/check.h>
 
+#include "base/planted_bug.h"
 #include "base/text.h"
 #include "cache/overflow_value.h"
 #include "partition/partition_state.h"
@@ -56,6 +57,13 @@ const BufferEntry* PartitionState::find_in_buffers(TableId table, Bytes key, Wri
   in = &buffers->active();
   const BufferEntry* entry = in->empty() ? nullptr : in->find(table, key, kLastSequence);
   if (entry != nullptr) return entry;
+  if (CAMBIUM_PLANTED(older_buffer_asked_first)) {
+    for (OrderedBuffer* const frozen : buffers->frozen()) {
+      in = &frozen->buffer;
+      entry = in->find(table, key, kLastSequence);
+      if (entry != nullptr) return entry;
+    }
+  }
   for (auto it = buffers->frozen().rbegin(); it != buffers->frozen().rend(); ++it) {
     in = &(*it)->buffer;
     entry = in->find(table, key, kLastSequence);

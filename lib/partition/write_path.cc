@@ -7,6 +7,7 @@
 
 #include <cambium/rt/check.h>
 
+#include "base/planted_bug.h"
 #include "base/text.h"
 #include "partition/partition_state.h"
 
@@ -143,6 +144,7 @@ Op<void> PartitionState::write_batch(TableState& table, const WriteBatch& batch,
       (!buffers->active_empty() && buffers->rotate() && buffers->active().fits_batch(batch.count(), cost));
   if (waiting_writers_ == 0 && room) {
     for (const WriteBatch::Write& write : batch.writes()) {
+      if (CAMBIUM_PLANTED(batch_divided) && &write != &batch.writes().front()) static_cast<void>(buffers->rotate());
       apply(table, batch.key_of(write), batch.value_of(write), write.remove ? WriteKind::del : WriteKind::put);
     }
     return Status();
@@ -174,6 +176,7 @@ Task<Status> PartitionState::flush(FlushOptions flush_options) {
     if (flusher->blocked()) co_return flusher->failure();
     co_await buffers->space_freed.wait();
   }
+  if (CAMBIUM_PLANTED(flush_acknowledged_early)) co_return Status();
   co_await check(flusher->wait_for(through));
   constexpr double kSlack = 1.0 / 3;
   if (flush_options.trim && !buffers->has_frozen()) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/planted_bug.h"
 
 namespace cambium {
 
@@ -33,7 +34,8 @@ void Generations::release(Generation generation, std::vector<PageRun>& released)
   const std::vector<HeldRun> held = std::move(it->second.held);
   it = live_.erase(it);
   for (const HeldRun& run : held) {
-    if (it != live_.begin() && std::prev(it)->first >= run.birth) {
+    const bool seen = it != live_.begin() && std::prev(it)->first >= run.birth;
+    if (seen && !CAMBIUM_PLANTED(page_freed_under_snapshot)) {
       std::prev(it)->second.held.push_back(run);
     } else {
       held_pages_ -= run.run.pages;

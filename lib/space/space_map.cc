@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include <cambium/rt/check.h>
 
 #include "base/assert.h"
+#include "base/planted_bug.h"
 #include "base/text.h"
 
 namespace cambium {
@@ -203,6 +205,12 @@ void SpaceMap::give_back(PageRun tail) {
 }
 
 void SpaceMap::free(PageRun run, Generation birth) {
+  if (CAMBIUM_PLANTED(page_reused_in_commit)) {
+    group_at(run.first).unuse(local(run));
+    used_pages_ -= run.pages;
+    free_pages_ += run.pages;
+    return;
+  }
   group_at(run.first).hold(local(run));
   used_pages_ -= run.pages;
   if (generations_.hold(run, birth)) {
@@ -239,7 +247,7 @@ Task<Status> SpaceMap::grow(std::uint64_t pages) {
   if (ceiling_ <= file_pages_)
     co_return Error(Errc::no_space, rt::str(device_.name(), " is being compacted: it does not grow"));
   if (!device_.resizable()) co_return Error(Errc::no_space, rt::str(device_.name(), " is full and cannot grow"));
-  if (device_.size_bytes() < target * kPageBytes) {
+  if (device_.size_bytes() < target * kPageBytes && !CAMBIUM_PLANTED(growth_not_made)) {
     Status resized = co_await device_.resize(target * kPageBytes);
     if (!resized) co_return resized;
   }
@@ -277,7 +285,7 @@ std::uint64_t SpaceMap::shrink_free_tail(std::uint64_t pages_min) {
 void SpaceMap::write_bitmap(std::uint32_t group, Generation generation, char* page) noexcept {
   AllocationGroup& g = groups_[group];
   format::GroupRecord& record = records_[group];
-  record.slot = 1 - g.slot;
+  record.slot = CAMBIUM_PLANTED(bitmap_slot_reused) ? g.slot : 1 - g.slot;
   auto& bitmap = *reinterpret_cast<GroupBitmapPage*>(page);
   std::memset(page, 0, kPageBytes);
   bitmap.page = {.checksum = 0,
@@ -318,6 +326,10 @@ Task<Status> SpaceMap::write_changes(Generation generation, format::Superblock& 
     if (!groups_[group].dirty) continue;
     const std::size_t slot = co_await pages.acquire();
     write_bitmap(group, generation, pages.data(slot));
+    if (CAMBIUM_PLANTED(bitmap_not_written)) {
+      pages.put_back(slot);
+      continue;
+    }
     pages.write(slot, raw(bitmap_page(group, records_[group].slot)) * kPageBytes, kPageBytes);
   }
   superblock.file_pages = file_pages_;
@@ -359,6 +371,9 @@ void SpaceMap::committed(Generation generation, unsigned slot) {
   slot_generation_[slot] = generation;
   newest_slot_ = slot;
   if (raw(replaced) != 0) release(replaced);
+  if (CAMBIUM_PLANTED(fallback_released_at_once) && raw(slot_generation_[1 - slot]) != 0) {
+    release(std::exchange(slot_generation_[1 - slot], Generation{0}));
+  }
 }
 
 void SpaceMap::aborted() {
@@ -366,11 +381,13 @@ void SpaceMap::aborted() {
     group_at(run.first).unhold(local(run));
     used_pages_ += run.pages;
   }
+  if (CAMBIUM_PLANTED(abort_keeps_frees)) freed_.clear();
   for (const PageRun& run : freed_) {
     group_at(run.first).unhold(local(run));
     used_pages_ += run.pages;
   }
   if (!freed_.empty()) generations_.unhold(freed_.size());
+  if (CAMBIUM_PLANTED(abort_keeps_allocations)) allocated_.clear();
   for (const PageRun& run : allocated_) {
     group_at(run.first).unuse(local(run));
     used_pages_ -= run.pages;

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "base/planted_bug.h"
 #include "base/text.h"
 
 namespace cambium {
@@ -77,7 +78,8 @@ Task<Result<LoadedSuperblock>> load_superblock(BlockDevice& device, char* page_b
     }
     const Generation generation{copy.page.generation};
     newest_of_slot[slot] = std::max(newest_of_slot[slot], generation);
-    if (!found || generation > Generation{loaded.record.page.generation}) {
+    const bool newer = generation > Generation{loaded.record.page.generation};
+    if (!found || newer != CAMBIUM_PLANTED(older_superblock_chosen)) {
       loaded.record = copy;
       loaded.slot = slot;
       found = true;
@@ -105,7 +107,8 @@ Task<Status> write_superblock(BlockDevice& device, const format::Superblock& rec
     format::header_of(page).page_id = first_page + copy;
     format::seal_page(page);
   }
-  Status written = co_await device.write(first_page * kPageBytes, page_buffer, kSuperblockCopies * kPageBytes);
+  const unsigned copies = CAMBIUM_PLANTED(superblock_copy_missing) ? 1 : kSuperblockCopies;
+  Status written = co_await device.write(first_page * kPageBytes, page_buffer, copies * kPageBytes);
   co_return written;
 }
 

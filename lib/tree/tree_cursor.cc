@@ -5,6 +5,8 @@
 
 #include <cambium/rt/check.h>
 
+#include "base/planted_bug.h"
+
 namespace cambium {
 
 using node::NodeView;
@@ -169,7 +171,7 @@ Task<Status> TreeCursor::next_page() {
     enter_leaf(std::move(*leaf), Bytes(), true, false);
   } else if (move == Move::descend) {
     const std::string fence = fence_;
-    Status status = co_await descend(fence, forward());
+    Status status = co_await descend(fence, forward() && !CAMBIUM_PLANTED(fence_entry_skipped));
     if (!status) {
       fence_ = fence;
       branch_.reset();

@@ -7,6 +7,7 @@
 #include <cambium/rt/check.h>
 
 #include "base/assert.h"
+#include "base/planted_bug.h"
 #include "cache/overflow_value.h"
 #include "tree/tree_rebuild.h"
 
@@ -101,7 +102,8 @@ Task<Status> TreeRebuild::append_leaf(const DirtyNode& dirty_node, bool& changed
     for (; at < position; ++at) packer_->add(entry_of(leaf, at, scratch_));
     if (equal) {
       const LeafEntry old = leaf.leaf_entry(position);
-      if (old.kind == EntryKind::overflow) retire_value(old.value);
+      if (old.kind == EntryKind::overflow && !CAMBIUM_PLANTED(long_value_not_freed)) retire_value(old.value);
+      if (old.kind == EntryKind::overflow && CAMBIUM_PLANTED(long_value_freed_twice)) retire_value(old.value);
       at = position + 1;
     }
     effective = effective || equal || !change.remove;

@@ -8,6 +8,7 @@
 #include <cambium/rt/block_device.h>
 
 #include "base/assert.h"
+#include "base/planted_bug.h"
 #include "rt/io_backend.h"
 
 namespace cambium {
@@ -84,7 +85,9 @@ void FileDevice::completed(rt::IoRequest& io) noexcept {
     if (++request.attempts > kAttemptsMax) return device.finish(request, io.result);
     return device.send(request);
   }
-  if (io.result < 0) return device.finish(request, io.result);
+  const bool ignored = (CAMBIUM_PLANTED(sync_error_ignored) && io.kind == rt::IoKind::sync) ||
+                       (CAMBIUM_PLANTED(write_error_ignored) && io.kind == rt::IoKind::write);
+  if (io.result < 0) return device.finish(request, ignored ? 0 : io.result);
   if (is_transfer(io)) return device.transferred(request);
   if (io.kind == rt::IoKind::resize) device.file_.size_bytes = io.offset;
   device.finish(request, 0);
@@ -109,7 +112,9 @@ void FileDevice::transferred(DeviceRequest& request) noexcept {
   io.offset += bytes;
   io.data += bytes;
   io.bytes -= bytes;
-  if (io.bytes != 0) return send(request);
+  const bool ends_here = (CAMBIUM_PLANTED(short_write_accepted) && io.kind == rt::IoKind::write) ||
+                         (CAMBIUM_PLANTED(short_read_accepted) && io.kind == rt::IoKind::read);
+  if (io.bytes != 0 && !ends_here) return send(request);
   if (io.kind == rt::IoKind::write) file_.size_bytes = std::max(file_.size_bytes, io.offset);
   finish(request, 0);
 }

@@ -4,8 +4,6 @@
 #include <catch2/catch.hpp>
 
 #include <cstdio>
-#include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,119 +11,18 @@
 #include <cambium/rt/sim.h>
 
 #include "base/random.h"
-#include "base/text.h"
-#include "format/space_page.h"
+#include "sim/damage_probe.h"
 #include "support/seed.h"
 
 namespace cambium::test {
 namespace {
 
-constexpr Bytes kFile = "damaged.cambium";
-constexpr Options kSmall{.path = kFile, .mode = OpenMode::open, .memory_bytes = 1 * MiB, .cache_bytes = 128 * KiB};
+constexpr Bytes kFile = kDamagedFile;
 constexpr int kKeys = 400;
 
-std::string key_of(int i) { return rt::str("key ", 1000 + i); }
-std::string value_of(int i) {
-  const auto bytes = static_cast<std::size_t>(i % 20 == 0 ? 5000 : 50 + i % 300);
-  std::string value = rt::str("value ", i, " ");
-  return value.append(bytes, static_cast<char>('a' + i % 26));
-}
-
-Task<Status> fill(Core& core) {
-  Options options = kSmall;
-  options.mode = OpenMode::create;
-  Partition db = co_await check(Partition::open(core, options));
-  for (int i = 0; i < kKeys; ++i) {
-    co_await check(db.put(key_of(i), value_of(i)));
-    if (i % 100 == 99) {
-      co_await check(db.flush());
-    }
-  }
-  Status closed = co_await db.close();
-  co_return closed;
-}
-
-SimDisk filled_disk() {
-  SimDisk disk;
-  const std::unique_ptr<Core> core = disk.make_core();
-  REQUIRE(core->run(fill(*core)));
-  return disk.clone();
-}
-
-struct Answers {
-  Errc open = Errc::ok;
-  std::string open_message;
-  Errc check = Errc::ok;
-  bool superblock_damaged = false;
-  int right = 0;
-  int refused = 0;  // an error, which says corruption
-  int wrong = 0;    // another value, or none, or another error
-  bool scan_whole = false;
-  std::string first_wrong;
-
-  void expect(bool right_answer, std::string_view what, int at) {
-    if (right_answer) return;
-    if (wrong++ == 0) first_wrong = rt::str(what, " at entry ", at);
-  }
-};
-
-Task<void> ask(Core& core, Answers& answers) {
-  Result<Partition> opened = co_await Partition::open(core, kSmall);
-  answers.open = opened.code();
-  if (!opened) {
-    answers.open_message = opened.error().message();
-    co_return;
-  }
-  Partition db = std::move(*opened);
-  for (int i = 0; i < kKeys; ++i) {
-    Result<Value> value = co_await db.get(key_of(i));
-    if (!value) {
-      ++answers.refused;
-      answers.expect(value.code() == Errc::corruption, value.error().message(), i);
-    } else {
-      const bool right = *value && (*value).view() == value_of(i);
-      answers.right += right ? 1 : 0;
-      answers.expect(right, *value ? "another value" : "no value", i);
-    }
-  }
-  {
-    Scan scan = db.scan();
-    int seen = 0;
-    for (;;) {
-      const Result<const Entry*> entry = co_await scan.next();
-      if (!entry) {
-        const Result<const Entry*> again = co_await scan.next();  // it stays failed
-        answers.expect(entry.code() == Errc::corruption, entry.error().message(), seen);
-        answers.expect(again.code() == Errc::corruption, "a scan went on after an error", seen);
-        break;
-      }
-      const Entry* const shown = entry.value();
-      if (shown == nullptr) {
-        answers.scan_whole = seen == kKeys;
-        answers.expect(answers.scan_whole, "the scan ends", seen);
-        break;
-      }
-      answers.expect(shown->key == Bytes(key_of(seen)) && shown->value == Bytes(value_of(seen)),
-                     "a scan shows another entry", seen);
-      ++seen;
-    }
-  }
-  Result<CheckReport> report = co_await db.check();
-  answers.check = report.code();
-  answers.superblock_damaged = report && report->superblock_damaged;
-  const Status closed = co_await db.close();
-  static_cast<void>(closed);
-}
-
-Answers ask_disk(SimDisk& disk) {
-  Answers answers;
-  const std::unique_ptr<Core> core = disk.make_core({.seed = 2});
-  core->run(ask(*core, answers));
-  core->drain();
-  return answers;
-}
-
-std::string content(const SimDisk& disk) { return disk.peek(kFile.view(), 0, disk.file_size(kFile.view())); }
+SimDisk filled_disk() { return test::filled_disk(kKeys, 100); }
+Answers ask_disk(SimDisk& disk) { return test::ask_disk(disk, Expectation(kKeys)); }
+std::string content(const SimDisk& disk) { return content_of_file(disk); }
 
 // ---- superblocks --------------------------------------------------------------------------------------------------
 
@@ -193,6 +90,7 @@ TEST_CASE("damage: a file that was cut short, is foreign, empty or of another ve
 TEST_CASE("damage: a flipped bit in any page of a file is a right answer or corruption, never anything else",
           "[S05][F12]") {
   const SimDisk origin = filled_disk();
+  const Expectation expectation(kKeys);
   const std::uint64_t pages = origin.file_size(kFile.view()) / kPageBytes;
   const std::uint64_t seed = test_seed(1);
   const std::uint64_t flips_per_page = number_from_environment("CAMBIUM_FLIPS", 6);
@@ -205,11 +103,11 @@ TEST_CASE("damage: a flipped bit in any page of a file is a right answer or corr
       const std::uint64_t offset = page * kPageBytes + (flip == 0 ? random.below(32) : random.below(kPageBytes));
       const auto bit = static_cast<unsigned>(random.below(8));
       disk.flip_bit(kFile.view(), offset, bit);
-      const std::string before = content(disk);
-      const Answers answers = ask_disk(disk);
-      INFO("page " << page << ", offset " << offset << ", bit " << bit << ", seed " << seed);
+      const Answers answers = test::ask_disk(disk, expectation);
+      INFO("page " << page << ", offset " << offset << ", bit " << bit);
+      INFO("replay: " << replay_command("test_sim", seed));
       REQUIRE((answers.open == Errc::ok || answers.open == Errc::corruption));
-      if (answers.open != Errc::ok) REQUIRE(content(disk) == before);
+      if (answers.open != Errc::ok) REQUIRE_FALSE(answers.changed);
       INFO(answers.first_wrong);
       REQUIRE(answers.wrong == 0);
       const bool unharmed = answers.right == kKeys && answers.scan_whole;

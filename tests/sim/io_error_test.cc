@@ -14,6 +14,8 @@
 #include <cambium/rt/sim.h>
 
 #include "base/text.h"
+#include "support/effort.h"
+#include "support/seed.h"
 #include "support/version_log.h"
 
 namespace cambium::test {
@@ -113,16 +115,19 @@ void reopened_holds_a_version(SimDisk disk, const VersionLog& log) {
 
 // Plans the fault for the k-th request of its kind, for every k that the workload reaches.
 template <class Verify>
-std::uint64_t for_every_request(rt::IoKind kind, bool sticky, Verify verify) {
+std::uint64_t for_every_request(SimFault fault, Verify verify) {
+  const std::uint64_t seed = test_seed(9);
+  INFO("replay: " << replay_command("test_sim", seed));
   for (std::uint64_t k = 0;; ++k) {
-    CAPTURE(k, sticky);
+    CAPTURE(k, fault.sticky, fault.argument);
+    add_effort();
+    fault.operation = k;
     SimDisk disk;
     VersionLog log;
     Outcome outcome;
     {
-      const std::unique_ptr<Core> core = disk.make_core({.seed = 9});
+      const std::unique_ptr<Core> core = disk.make_core({.seed = seed});
       REQUIRE(core->run(prepare(*core, log, outcome)));
-      const SimFault fault{.error = EIO, .kind = kind, .operation = k, .sticky = sticky};
       const Status done = core->run(run_with_fault(*core, disk, fault, log, outcome));
       core->drain();
       INFO(done.error().message());
@@ -142,31 +147,70 @@ std::uint64_t for_every_request(rt::IoKind kind, bool sticky, Verify verify) {
 TEST_CASE("errors: a failed sync, whichever, is told, ends all writing, loses nothing acknowledged, and reads go on",
           "[S02]") {
   const bool sticky = GENERATE(false, true);
-  const std::uint64_t requests = for_every_request(rt::IoKind::sync, sticky, [](const Outcome& outcome) {
-    REQUIRE(outcome.first_error == Errc::io);
-    REQUIRE(outcome.reads_failed == 0);
-    REQUIRE((outcome.write_after_error == Errc::io || outcome.write_after_error == Errc::ok));
-  });
+  const std::uint64_t requests =
+      for_every_request({.kind = rt::IoKind::sync, .sticky = sticky}, [](const Outcome& outcome) {
+        REQUIRE(outcome.first_error == Errc::io);
+        REQUIRE(outcome.reads_failed == 0);
+        REQUIRE((outcome.write_after_error == Errc::io || outcome.write_after_error == Errc::ok));
+      });
   CHECK(requests >= 10);
 }
 
 TEST_CASE("errors: a failed write, whichever, is told, ends all writing, loses nothing acknowledged, and reads go on",
           "[S02]") {
   const bool sticky = GENERATE(false, true);
-  const std::uint64_t requests = for_every_request(rt::IoKind::write, sticky, [](const Outcome& outcome) {
-    REQUIRE(outcome.first_error == Errc::io);
-    REQUIRE(outcome.reads_failed == 0);
-  });
+  const std::uint64_t requests =
+      for_every_request({.kind = rt::IoKind::write, .sticky = sticky}, [](const Outcome& outcome) {
+        REQUIRE(outcome.first_error == Errc::io);
+        REQUIRE(outcome.reads_failed == 0);
+      });
   CHECK(requests >= 15);
 }
 
 TEST_CASE("errors: a failed read, whichever, is told and shows nothing wrong", "[S02]") {
   const bool sticky = GENERATE(false, true);
-  const std::uint64_t requests = for_every_request(rt::IoKind::read, sticky, [&](const Outcome& outcome) {
-    // A read ahead that fails once is simply read again by whoever needs the page.
-    REQUIRE((!sticky || outcome.first_error == Errc::io || outcome.reads_failed > 0));
-  });
+  const std::uint64_t requests =
+      for_every_request({.kind = rt::IoKind::read, .sticky = sticky}, [&](const Outcome& outcome) {
+        // A read ahead that fails once is simply read again by whoever needs the page.
+        REQUIRE((!sticky || outcome.first_error == Errc::io || outcome.reads_failed > 0));
+      });
   CHECK(requests >= 3);
+}
+
+// After one sector or one page: what is left is asked for again, and nobody hears of it.
+TEST_CASE("errors: a transfer that stops short, whichever, is continued, and nothing is told or lost", "[S02]") {
+  const bool sticky = GENERATE(false, true);
+  const std::uint64_t bytes = GENERATE(std::uint64_t{kSimSectorBytes}, std::uint64_t{kPageBytes});
+  for (const rt::IoKind kind : {rt::IoKind::write, rt::IoKind::read}) {
+    SimFault fault{.action = FaultAction::shorten, .argument = bytes, .kind = kind, .sticky = sticky};
+    const std::uint64_t requests = for_every_request(fault, [](const Outcome& outcome) {
+      REQUIRE(outcome.first_error == Errc::ok);
+      REQUIRE(outcome.reads_failed == 0);
+    });
+    CHECK(requests >= 3);
+  }
+}
+
+std::uint64_t trace_of_a_failing_run(std::uint64_t seed, std::uint64_t operation) {
+  SimDisk disk;
+  VersionLog log;
+  Outcome outcome;
+  const std::unique_ptr<Core> core = disk.make_core({.seed = seed});
+  REQUIRE(core->run(prepare(*core, log, outcome)));
+  const SimFault fault{.kind = rt::IoKind::write, .operation = operation, .sticky = true};
+  REQUIRE(core->run(run_with_fault(*core, disk, fault, log, outcome)));
+  while (!core->idle()) core->poll();
+  REQUIRE(disk.faults_struck() != 0);
+  return disk.trace_hash();
+}
+
+TEST_CASE("errors: two runs with one seed and one fault are the same I/O for I/O", "[S02][S20]") {
+  const std::uint64_t seed = test_seed(9);
+  for (const std::uint64_t operation : {0u, 3u, 7u}) {
+    const std::uint64_t trace = trace_of_a_failing_run(seed, operation);
+    CHECK(trace_of_a_failing_run(seed, operation) == trace);
+    CHECK(trace_of_a_failing_run(seed + 1, operation) != trace);
+  }
 }
 
 // Once a sync has failed nothing may be acknowledged, even if the next sync would succeed.
@@ -199,14 +243,23 @@ TEST_CASE("errors: after a failed sync every write and flush fails with it, and 
 
 // ---- a full device ------------------------------------------------------------------------------------------------
 
+// Overwrites everything that was there, so that a commit frees as much as it allocates; then only adds.
 Task<Status> fill_the_device(Core& core, SimDisk& disk, Outcome& outcome) {
   Partition db = co_await check(Partition::open(core, kSmall));
+  for (int i = 0; i < 2000; ++i) {
+    const std::string key = rt::str("fill ", 100'000 + i);
+    co_await check(db.put(key, value_of(i, 8)));
+    outcome.expected[key] = value_of(i, 8);
+  }
+  co_await check(db.flush());
   int written = 0;
   Status flushed;
   disk.set_capacity_bytes(disk.allocated_bytes() + 600 * KiB);
   while (flushed && written < 5000) {
     for (int i = 0; i < 40; ++i, ++written) {
-      const std::string key = rt::str("fill ", 100'000 + written);
+      // All over the tree, then behind it: 701 and 2000 have no common divisor.
+      const int number = written < 2000 ? written * 701 % 2000 : written;
+      const std::string key = rt::str("fill ", 100'000 + number);
       const Status put = co_await db.put(key, value_of(written, 9));
       if (!put) break;
       outcome.expected[key] = value_of(written, 9);
@@ -214,6 +267,7 @@ Task<Status> fill_the_device(Core& core, SimDisk& disk, Outcome& outcome) {
     flushed = co_await db.flush({.trim = false});
   }
   outcome.first_error = flushed.code();
+  co_await check(db.check());             // the flush that failed has given back what it took, and taken nothing
   co_await read_everything(db, outcome);  // what could not be flushed is still there
   disk.set_capacity_bytes(~std::uint64_t{0});
   co_await core.sleep_ns(1'000'000'000);  // it resumes by itself

@@ -161,14 +161,16 @@ void explore(const CrashWorkload& workload) {
   const CrashReport report = explore_crashes(workload, seed, states);
   std::printf(
       "power cuts: %s: %llu states at %llu of %llu steps (%llu inside recovery, %llu before the file was made), "
-      "%llu versions recovered\n",
+      "%llu versions recovered, %llu times by the older superblock\n",
       workload.name, static_cast<unsigned long long>(report.states), static_cast<unsigned long long>(report.cuts),
       static_cast<unsigned long long>(report.steps), static_cast<unsigned long long>(report.states_in_recovery),
-      static_cast<unsigned long long>(report.unborn), static_cast<unsigned long long>(report.versions_seen));
+      static_cast<unsigned long long>(report.unborn), static_cast<unsigned long long>(report.versions_seen),
+      static_cast<unsigned long long>(report.fallbacks));
   INFO("replay: " << replay_command("test_sim", seed));
   for (const std::string& violation : report.violations) FAIL_CHECK(violation);
   CHECK(report.cuts >= 20);
   CHECK(report.versions_seen > 1);
+  CHECK(report.fallbacks > report.cuts / 4);
 }
 
 TEST_CASE("power cut: at every step of creating a partition and its first flush", "[S02]") {

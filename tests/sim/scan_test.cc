@@ -8,7 +8,10 @@
 #include <cambium/partition.h>
 #include <cambium/rt/sim.h>
 
+#include "base/random.h"
 #include "base/text.h"
+#include "support/effort.h"
+#include "support/seed.h"
 
 namespace cambium::test {
 namespace {
@@ -56,6 +59,56 @@ TEST_CASE("scan: a limit counts buffered writes and the rest of their leaf toget
   REQUIRE(core->run(scan_limited(*core, forwards, backwards)));
   CHECK(forwards == "10 11 12b 13 14 15 ");
   CHECK(backwards == "14 13 12b 11 10 09 ");
+}
+
+constexpr int kMany = 30'000;  // a root, branches, and leaves
+std::string many_key(int i) { return rt::str("key ", 100'000 + i); }
+
+// The entries [from, to) in either direction, by entry numbers.
+Task<Status> scan_exactly(Partition& db, int from, int to, bool reverse) {
+  const std::string low = many_key(from);
+  const std::string high = many_key(to);
+  Scan scan = db.scan({.from = low, .to = high}, {.reverse = reverse});
+  for (int left = to - from; left != 0; --left) {
+    const Entry* const entry = co_await check(scan.next());
+    const std::string expected = many_key(reverse ? from + left - 1 : to - left);
+    if (entry == nullptr || entry->key != Bytes(expected)) {
+      co_return Error(Errc::corruption, rt::str("instead of ", expected, " the scan shows ",
+                                                entry == nullptr ? "its end" : entry->key.view()));
+    }
+  }
+  const Entry* const more = co_await check(scan.next());
+  if (more != nullptr) co_return Error(Errc::corruption, "the scan goes on behind its end");
+  co_return Status();
+}
+
+Task<Status> scan_three_levels(Core& core) {
+  Partition db = co_await check(Partition::open(core, kSmall));
+  for (int i = 0; i < kMany; ++i) {
+    co_await check(db.put(many_key(i), "a value of some length"));
+  }
+  co_await check(db.flush());
+  co_await check(scan_exactly(db, 0, kMany, false));
+  co_await check(scan_exactly(db, 0, kMany, true));
+  rt::Random random(test_seed(1));
+  for (int i = 0; i < 60; ++i) {
+    const int from = static_cast<int>(random.below(kMany));
+    const int to = from + static_cast<int>(random.below(static_cast<std::uint64_t>(kMany - from)));
+    co_await check(scan_exactly(db, from, to, i % 2 == 0));
+  }
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+// Keys without gaps: the bound between two branches is then the first key of the right one, which a scan that comes
+// from the left must not take for seen.
+TEST_CASE("scan: a tree of three levels shows every entry once, from any bound, in both directions", "[F03][S18]") {
+  add_effort();
+  SimDisk disk;
+  const std::unique_ptr<Core> core = disk.make_core({.eager = true});
+  const Status done = core->run(scan_three_levels(*core));
+  INFO(done.error().message());
+  REQUIRE(done);
 }
 
 Task<Status> drop_a_scan_and_close(Core& core) {

@@ -7,6 +7,8 @@
 //   1. open() succeeds, once the workload's open() has returned;
 //   2. Partition::check() finds nothing;
 //   3. the content is that of one version between the last acknowledged flush and the last write asked for.
+// At each step one image more loses its newest superblock as well: the commit before it has to be whole, unless the
+// commit under way has already synced its bitmaps over it (then, and only then, a refusal that says so is right).
 // Some images go on: a marker is written and flushed, the file is opened again. Of some of those the recovery itself
 // is cut at every step, and what remains has to hold the same version, with the marker or without.
 //
@@ -43,6 +45,7 @@ struct CrashReport {
   std::uint64_t states_in_recovery = 0;
   std::uint64_t unborn = 0;             // cuts before the file was made, which refused to open
   std::uint64_t versions_seen = 0;      // different versions recovered
+  std::uint64_t fallbacks = 0;          // images without the newest superblock that showed the commit before
   std::vector<std::string> violations;  // the first few
 };
 

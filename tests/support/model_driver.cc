@@ -2,6 +2,7 @@
 #include "support/model_driver.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <deque>
 #include <map>
@@ -15,6 +16,7 @@
 
 #include "base/random.h"
 #include "base/text.h"
+#include "support/effort.h"
 #include "support/model_keys.h"
 
 namespace cambium::test {
@@ -25,6 +27,7 @@ using SharedModel = std::shared_ptr<const Model>;
 using Expected = std::optional<ValueSpec>;
 
 constexpr std::size_t kSnapshotsMax = 5;
+constexpr std::size_t kFlushesMax = 3;  // asked for and not collected
 
 struct HeldSnapshot {
   Snapshot snapshot;
@@ -99,6 +102,7 @@ class ModelRun {
     co_await check(open());
     while (report_.operations < setup_.operations) {
       ++report_.operations;
+      add_effort();
       Status done = co_await step();
       if (!done) {
         co_return done.error().within(rt::str("seed ", setup_.seed, ", operation ", report_.operations));
@@ -120,11 +124,15 @@ class ModelRun {
     const auto it = model.find(key);
     return it == model.end() ? Expected() : Expected(it->second);
   }
-  // Writes gather in one part of the key space for a while, so that leaves fill, empty and merge.
+  // Writes gather in one part of the key space for a while, so that leaves fill, empty and merge. What was drawn lately
+  // is drawn again and again: one key is then in the active buffer, in frozen ones and in the table at once.
   const std::string& draw_key() {
+    if (random_.below(4) == 0) return keys_[lately_[random_.below(lately_.size())]];
     const std::uint64_t width = keys_.size() / 8;
     const std::uint64_t first = report_.operations / 2000 * 7919 % (keys_.size() - width);
-    return keys_[random_.below(4) == 0 ? first + random_.below(width) : random_.below(keys_.size())];
+    const std::uint64_t index = random_.below(4) == 0 ? first + random_.below(width) : random_.below(keys_.size());
+    lately_[lately_at_++ % lately_.size()] = index;
+    return keys_[index];
   }
   Status compare(const Value& value, const Expected& expected, const std::string& key) {
     if (static_cast<bool>(value) != expected.has_value()) {
@@ -142,8 +150,8 @@ class ModelRun {
       done = co_await reopen();
     } else if (report_.operations % setup_.check_every == 0) {
       done = co_await verify_all();
-    } else if (random_.below(setup_.flush_every) == 0) {
-      done = co_await flush();
+    } else if (random_.below(flushes_.empty() ? setup_.flush_every : setup_.flush_every / 10) == 0) {
+      done = co_await flush();  // where one is under way another one soon follows
     } else if (draw < 3'400) {
       done = co_await put();
     } else if (draw < 4'400) {
@@ -224,10 +232,25 @@ class ModelRun {
     }
     co_return Status();
   }
+  // Half of the flushes are asked for and not waited for: what follows meets buffers that are being flushed, up to as
+  // many of them as there are.
   Task<Status> flush() {
     ++report_.flushes;
-    Status done = co_await db_->flush({.trim = random_.below(4) == 0});
+    if (flushes_.size() == kFlushesMax) {
+      co_await check(collect_flushes());
+    }
+    flushes_.push_back(db_->flush({.trim = random_.below(4) == 0}));
+    if (random_.below(2) == 0) co_return Status();
+    Status done = co_await collect_flushes();
     co_return done;
+  }
+  Task<Status> collect_flushes() {
+    while (!flushes_.empty()) {
+      Op<void> first = std::move(flushes_.front());
+      flushes_.pop_front();
+      co_await check(std::move(first));
+    }
+    co_return Status();
   }
   Task<Status> compact() {
     Status done = co_await db_->compact();
@@ -413,6 +436,7 @@ class ModelRun {
   }
   Task<Status> verify_all() {
     ++report_.checks;
+    co_await check(collect_flushes());
     co_await check(db_->flush());
     const CheckReport found = co_await check(db_->check());
     if (found.entries != model_->size()) {
@@ -436,6 +460,7 @@ class ModelRun {
   }
   // Drops everything that is held; nothing of it may be left in the partition.
   Task<Status> close() {
+    co_await check(collect_flushes());
     while (!gets_.empty()) {
       co_await check(collect_get());
     }
@@ -467,12 +492,15 @@ class ModelRun {
   ModelReport& report_;
   rt::Random random_;
   const std::vector<std::string> keys_;
+  std::array<std::uint64_t, 32> lately_ = {};  // indexes into keys_
+  std::uint64_t lately_at_ = 0;
   std::shared_ptr<Model> model_ = std::make_shared<Model>();
   std::optional<Partition> db_;
   std::vector<HeldSnapshot> snapshots_;
   std::vector<HeldScan> scans_;
   std::deque<HeldValue> values_;
   std::vector<PendingGet> gets_;
+  std::deque<Op<void>> flushes_;
   WriteBatch batch_;
   std::string scratch_;
 };
@@ -484,6 +512,7 @@ ModelSetup model_setup(std::uint64_t seed, std::uint64_t cache_pages, std::uint6
   setup.seed = seed;
   setup.operations = operations;
   if (cache_pages < 64) setup.held_max = 2;
+  if (cache_pages == 256) setup.keys = 12'000;  // a tree of three levels
   setup.options.path = "model.cambium";
   setup.options.cache_bytes = cache_pages * kPageBytes;
   setup.options.write_buffer_bytes = cache_pages < 256 ? 64 * KiB : cache_pages * 1 * KiB;

@@ -2,9 +2,9 @@
 // The model test: random operations on a partition and on a std::map, which have to agree about every answer.
 //
 // One driver for every back end: the core decides whether the file is simulated or real. Besides plain reads and
-// writes it keeps things alive across writes, flushes and compactions: snapshots, half-read scans, values, and gets
-// that have been asked but not collected; each with what it has to show. Now and then everything is dropped, the
-// partition closed, opened again, checked, and compared as a whole.
+// writes it keeps things alive across writes, flushes and compactions: snapshots, half-read scans, values, gets and
+// flushes that have been asked but not collected; each with what it has to show. Now and then everything is dropped,
+// the partition closed, opened again, checked, and compared as a whole.
 //
 // Units      operations: one call of the public API each (a batch or a page of a scan is one).
 // Errors     the first disagreement, with the number of the operation; the same setup finds it again.

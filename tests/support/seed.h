@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Seeds and sizes of random tests, from the environment: CAMBIUM_SEED replays a failure, CAMBIUM_CRASH_STATES and
-// CAMBIUM_MODEL_OPERATIONS make the suites longer.
+// Seeds and sizes of random tests, from the environment: CAMBIUM_SEED replays a failure, CAMBIUM_CRASH_STATES,
+// CAMBIUM_MODEL_OPERATIONS, CAMBIUM_FLIPS and CAMBIUM_DAMAGE say how long the suites run.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -18,9 +18,15 @@ inline std::uint64_t number_from_environment(const char* name, std::uint64_t fal
 
 inline std::uint64_t test_seed(std::uint64_t fallback) { return number_from_environment("CAMBIUM_SEED", fallback); }
 
-// The command that runs the current test case again with this seed.
+// The command that runs the current test case again with this seed, in the same size.
 inline std::string replay_command(const char* program, std::uint64_t seed) {
-  return "CAMBIUM_SEED=" + std::to_string(seed) + " " + program + " \"" +
+  std::string command;
+  for (const char* const name :
+       {"CAMBIUM_CRASH_STATES", "CAMBIUM_MODEL_OPERATIONS", "CAMBIUM_FLIPS", "CAMBIUM_DAMAGE", "CAMBIUM_PLANTED_BUG"}) {
+    const char* const value = std::getenv(name);
+    if (value != nullptr && *value != '\0') command += std::string(name) + "=" + value + " ";
+  }
+  return command + "CAMBIUM_SEED=" + std::to_string(seed) + " " + program + " \"" +
          Catch::getResultCapture().getCurrentTestName() + "\"";
 }
 

@@ -47,14 +47,18 @@ class VersionLog {
   bool is_created() const noexcept { return created_; }  // open() has returned once: the file must open from then on
 
   // The version that has this content, if there is one a cut may leave behind.
-  std::optional<std::uint64_t> find(const ContentSum& content) const {
-    for (std::uint64_t version = submitted() + 1; version > acknowledged_; --version) {
+  std::optional<std::uint64_t> find(const ContentSum& content) const { return find_from(acknowledged_, content); }
+  // The same where more than a power cut has happened: any version there ever was.
+  std::optional<std::uint64_t> find_any(const ContentSum& content) const { return find_from(0, content); }
+
+ private:
+  std::optional<std::uint64_t> find_from(std::uint64_t first, const ContentSum& content) const {
+    for (std::uint64_t version = submitted() + 1; version > first; --version) {
       if (versions_[version - 1] == content) return version - 1;
     }
     return std::nullopt;
   }
 
- private:
   std::map<std::string, std::uint64_t, std::less<>> entries_;
   ContentSum next_;
   std::vector<ContentSum> versions_;
