@@ -94,7 +94,7 @@ TEST_CASE("page writer: on fragmented space that is mostly free, runs are short 
     runs.push_back(run.value());
   }
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    if (i % 4 != 0) f.space->free(runs[i], Generation{2});  // born and freed by one commit: free after it
+    if (i % 4 != 0) f.space->free(runs[i], Generation{2}).value();  // born and freed by one commit: free after it
   }
   f.space->committed(Generation{2}, 1);
   PageWriter writer = f.make_writer();
@@ -115,7 +115,7 @@ TEST_CASE(
       if (!run) break;
       runs.push_back(run.value());
     }
-    for (std::size_t i = 0; i < runs.size(); i += 5) f.space->free(runs[i], Generation{2});
+    for (std::size_t i = 0; i < runs.size(); i += 5) f.space->free(runs[i], Generation{2}).value();
     f.space->committed(Generation{2}, 1);
     if (full) f.disk().set_capacity_bytes(1000 * kPageBytes);
     PageWriter writer = f.make_writer();
@@ -194,7 +194,7 @@ TEST_CASE("overflow value: it spans extents on fragmented space, and every damag
     if (!run) break;
     runs.push_back(run.value());
   }
-  for (std::size_t i = 0; i < runs.size(); i += 2) f.space->free(runs[i], Generation{2});
+  for (std::size_t i = 0; i < runs.size(); i += 2) f.space->free(runs[i], Generation{2}).value();
   f.space->committed(Generation{2}, 1);
   rt::Random random(4);
   std::string value(200 * kPageBytes - 100, '\0');
