@@ -16,9 +16,7 @@ namespace {
 Task<void> wind_down(std::unique_ptr<PartitionState> state) {
   state->closing = true;
   co_await state->operations.close();
-  state->flusher->stop();
-  co_await state->flusher->stopped();
-  state->flusher_running = false;
+  co_await state->stop_background();
   co_await state->cache->drained();
   state->device->close();
 }
@@ -42,8 +40,15 @@ Op<void> compact_partition(PartitionState& state) {
 }
 
 Op<CheckReport> check_partition(PartitionState& state) {
-  Result<CheckReport> report = co_await state.inspect();
+  CheckReport report;
+  co_await check(state.inspect(report));
   co_return report;
+}
+
+Op<void> check_partition_into(PartitionState& state, CheckReport& report) {
+  report = {};
+  Status whole = co_await state.inspect(report);
+  co_return whole;
 }
 
 Op<BulkLoad> begin_bulk_load(PartitionState& state) {
@@ -72,7 +77,7 @@ Partition& Partition::operator=(Partition&& other) noexcept {
   return *this;
 }
 Partition::~Partition() {
-  if (!state_ || !state_->flusher_running) return;
+  if (!state_ || !state_->background_running) return;
   Core& core = state_->core;
   core.spawn(wind_down(std::move(state_)));
 }
@@ -124,6 +129,10 @@ Op<BulkLoad> Partition::bulk_load() {
 Op<CheckReport> Partition::check() {
   const Core::Scope scope(state_->core);
   return check_partition(*state_);
+}
+Op<void> Partition::check(CheckReport& report) {
+  const Core::Scope scope(state_->core);
+  return check_partition_into(*state_, report);
 }
 Stats Partition::stats() const { return state_->stats(); }
 Options Partition::options() const { return state_->options; }

@@ -99,6 +99,8 @@ Op<Value> PartitionState::get(TableState& table, Bytes key, ReadOptions read) {
   FoundEntry found;
   const FindState state = store.find(root, key, lookup, found);
   if (state == FindState::absent) return Result<Value>(Value());
+  if (state == FindState::damaged)
+    return misfit(*device, lookup.missing.id(), "does not keep what its parent promises");
   if (state == FindState::found && found.entry.kind == format::EntryKind::value) [[likely]] {
     return Result<Value>(value_in_page(found.frame, found.entry.value));
   }
@@ -135,6 +137,9 @@ Op<Value> PartitionState::get_waiting(Bytes key, TableStore& store, TableRoot ro
     const FindState state = store.find(root, key, lookup, found);
     if (state == FindState::absent) co_return Value();
     if (state == FindState::found) break;
+    if (state == FindState::damaged) {
+      co_return misfit(*device, lookup.missing.id(), "does not keep what its parent promises");
+    }
     co_await check(interrupted(read));
   }
   if (found.entry.kind == format::EntryKind::value) co_return value_in_page(found.frame, found.entry.value);
