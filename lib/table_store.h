@@ -36,13 +36,16 @@ struct TableRoot {
   mutable FrameIndex frame = kNoFrame;  // where the root page was last seen
 };
 
-enum class FindState : std::uint8_t { absent, found, missing };
+// damaged: the page at Lookup::missing is whole, yet not what the page above it promises.
+enum class FindState : std::uint8_t { absent, found, missing, damaged };
 
-// A point lookup on its way: where to go on when the missing page has arrived.
+// A point lookup on its way: where to go on when the missing page has arrived, or where it ended (damaged).
 struct Lookup {
   format::ChildPointer missing;
   unsigned level = 0;
   bool started = false;
+  PageCache::Hint parent = {};  // the branch that led to it, while that is still cached
+  std::uint32_t index = 0;      // which child of it
 };
 
 struct FoundEntry {
@@ -115,12 +118,27 @@ struct CursorOptions {
   unsigned readahead_pages = 32;  // most leaves in flight ahead of the cursor
 };
 
-// What a walk over everything reachable from a root reports; used by the checker, compaction and salvage.
+// A place that a walk could not read, or that does not fit. What lies below it is passed over.
+struct DamagedPlace {
+  PageId page{};              // the first page of it; kNoPage: the table as a whole
+  std::uint64_t entries = 0;  // that it holds, as the page above it says
+  std::string low;            // of the keys in [low, high); `high` empty: to the last key
+  std::string high;
+  Error reason;  // names file and page
+};
+
+// What a walk over everything reachable from a root reports: to the checker, the scrub, and salvage.
 class PageVisitor {
  public:
   virtual ~PageVisitor() = default;
-  // A run of pages that the table uses, and the generation that wrote it.
+  // A run of pages that the table uses, and the generation that wrote it. An error is an objection, and is reported as
+  // damage: the run is not what it should be (it was met before, it is free), and is not followed.
   virtual Status visit(PageRun run, Generation birth) = 0;
+  virtual void damaged(const DamagedPlace&) {}
+  // A leaf that is whole and fits; its bytes are good until the task ends. An error ends the walk.
+  virtual Task<Status> leaf(const node::NodeView& leaf, Bytes low, Bytes high);
+  // So many pages were read since the walk began: the place to wait. An error ends the walk.
+  virtual Task<Status> pace(std::uint64_t pages_read);
 };
 
 class TableStore {
@@ -141,7 +159,8 @@ class TableStore {
   virtual Task<Result<TableRoot>> relocate(TableRoot root, PageId limit, std::uint64_t pages_max, PageWriter& writer,
                                            bool& more) = 0;
 
-  // Reads and verifies everything below the root, and reports every run of pages.
+  // Reads and verifies everything below the root, past the cache, and reports every run of pages and every damaged
+  // place. Errors: the first damage, after everything was looked at; or at once what the visitor answered.
   virtual Task<Status> check(const TableRoot& root, PageVisitor& visitor) = 0;
 };
 

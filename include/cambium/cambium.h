@@ -18,4 +18,5 @@
 #include <cambium/rt/semaphore.h>
 #include <cambium/rt/task.h>
 #include <cambium/rt/when_all.h>
+#include <cambium/salvage.h>
 #include <cambium/version.h>

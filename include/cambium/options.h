@@ -43,6 +43,7 @@ struct Options {
   bool direct_io = true;                   // direct_io=  past the page cache where the file system can
   std::uint32_t readahead_pages = 32;      // readahead=  leaves in flight ahead of a scan
   std::uint32_t lock_wait_ms = 1000;       // lock_wait_ms=  how long another holder of the file is waited for
+  std::uint32_t scrub_mb_per_s = 0;  // scrub_mb_per_s=  10^6 bytes per second to verify in the background; 0 = off
 
   // Errors: invalid_argument, with "did you mean" for an unknown name. The result shows parts of `text`.
   CAMBIUM_EXPORT static Result<Options> parse(std::string_view text);

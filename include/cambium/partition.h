@@ -28,6 +28,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include <cambium/ids.h>
 #include <cambium/limits.h>
@@ -48,14 +49,29 @@ namespace cambium {
 class PartitionState;
 class BulkLoadState;
 
-// What check() found. Damage is an error of the call; this is the inventory of a healthy file.
+// A damaged place that check() found.
+struct Damage {
+  std::uint64_t page = 0;  // the first page of it; 0: no single page
+  std::string table;       // empty: the catalog, or the space map
+  std::string from;        // the keys that it holds, or held: from `from`, included, ...
+  std::string to;          // ... to `to`, excluded; empty: to the last key
+  std::string reason;      // one line, which names the file
+};
+
+// What check() found: an inventory, and what is damaged.
 struct CheckReport {
+  static constexpr std::size_t kDamagesMax = 1000;  // places that are listed; all of them are counted
+
   std::uint64_t tables = 0;
   std::uint64_t entries = 0;
   std::uint64_t reachable_pages = 0;  // nodes, overflow extents, space map, superblocks
   std::uint64_t free_pages = 0;
   std::uint64_t held_pages = 0;
   bool superblock_damaged = false;  // one copy fails its checksum; the next commit mends it
+  std::uint64_t damaged_places = 0;
+  std::vector<Damage> damages;  // the first of them
+
+  bool whole() const noexcept { return damaged_places == 0; }
 };
 
 // Loads a sorted stream into an empty table, far faster than puts: no buffer, every node written once and full. It
@@ -107,8 +123,12 @@ class CAMBIUM_EXPORT Partition {
   // Errors: invalid_argument when the table is not empty.
   Op<BulkLoad> bulk_load();
 
-  // Reads and verifies everything: pages, keys, counts, the space map.
+  // Reads and verifies everything on the device: pages, keys, counts, long values, the space map. Damage does not stop
+  // it. Readers, writers and flushes go on meanwhile; what they write after the call is not looked at, and what they
+  // free stays allocated until the check is done. Errors: corruption, with the first reason and how many there are.
   Op<CheckReport> check();
+  // The same, with everything that was found in `report`, whatever the outcome. Requires: it outlives the operation.
+  Op<void> check(CheckReport& report);
   Stats stats() const;
   Options options() const;  // as opened, with what was derived filled in
 

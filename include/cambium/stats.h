@@ -49,6 +49,10 @@ struct Stats {
   std::uint64_t free_pages = 0;
   std::uint64_t entries = 0;  // in the tables; what is still in buffers is not counted
   std::uint64_t snapshots = 0;
+  // background scrub
+  std::uint64_t scrub_pages = 0;    // read and verified
+  std::uint64_t scrub_damaged = 0;  // damaged places found; one that stays is counted in every round
+  std::uint64_t scrub_rounds = 0;   // passes over everything
   // device and loop
   std::uint64_t device_reads = 0;
   std::uint64_t device_reads_fixed = 0;  // through a registered buffer

@@ -76,6 +76,11 @@ class OverflowBuffer {
   std::uint32_t bytes_ = 0;
 };
 
+// May the extents be read: are they where data can lie, and no more than the file has? They may be forged.
+Status locate_value(const BlockDevice& device, const PageRun* extents, std::size_t count);
+Error wrong_value(const BlockDevice& device, PageId first, std::uint32_t value_bytes, std::uint32_t stored,
+                  std::uint32_t computed);
+
 Task<Result<OverflowBuffer>> read_overflow(BlockDevice& device, OverflowView reference);
 
 }  // namespace cambium

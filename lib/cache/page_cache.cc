@@ -6,7 +6,9 @@
 
 #include "base/planted_bug.h"
 #include "base/text.h"
+#include "cache/page_reader.h"
 #include "format/page_header.h"
+#include "format/space_page.h"
 #include "node/node_view.h"
 
 namespace cambium {
@@ -78,10 +80,14 @@ void PageCache::unpinned(FrameIndex frame) noexcept {
   if (frame_waiters_ != nullptr) pump();
 }
 
-FrameIndex PageCache::find_child(FrameIndex parent, std::size_t index, PageId page) noexcept {
+FrameIndex PageCache::find_child(FrameIndex parent, std::size_t index, const format::ChildPointer& pointer,
+                                 unsigned level) noexcept {
   ++stats_.hint_misses;
-  const FrameIndex frame = find(page);
+  const FrameIndex frame = find(pointer, level);
   if (frame == kNoFrame) return kNoFrame;
+  if (node::validate_child(node::NodeView(bytes(parent)), index, node::NodeView(bytes(frame))) != nullptr) {
+    return kNoFrame;
+  }
   FrameMeta& meta = meta_[parent];
   if (meta.hints == kNoHints) {
     if (free_hints_.empty()) return frame;
@@ -90,7 +96,7 @@ FrameIndex PageCache::find_child(FrameIndex parent, std::size_t index, PageId pa
     Hint* block = &hints_[std::size_t{meta.hints} * kHintsPerBlock];
     std::fill(block, block + kHintsPerBlock, Hint{});
   }
-  hints_[std::size_t{meta.hints} * kHintsPerBlock + index] = {raw_page(page), frame};
+  hints_[std::size_t{meta.hints} * kHintsPerBlock + index] = {pointer.page, frame};
   return frame;
 }
 
@@ -131,36 +137,12 @@ PageCache::Load& PageCache::start_load(const format::ChildPointer& pointer, unsi
   return load;
 }
 
-Status PageCache::verify(const Load& load) const {
-  if (load.request.error != 0) return device_.status_of(load.request);
-  const char* page = bytes(load.frame);
-  const format::PageHeader& header = format::header_of(page);
-  const char* wrong = nullptr;
-  const std::uint32_t computed =
-      CAMBIUM_PLANTED(page_checksum_unverified) ? header.checksum : format::page_checksum(page);
-  if (computed != header.checksum) {
-    wrong = "fails its checksum";
-  } else if (computed != load.pointer.checksum && !CAMBIUM_PLANTED(pointer_checksum_unverified)) {
-    wrong = "is intact but not what its parent refers to (a lost or misdirected write)";
-  } else if (header.page_id != load.pointer.page || header.file_id != file_id_) {
-    wrong = "belongs to another place";
-  } else if (header.level != load.level) {
-    wrong = "has another level than its parent expects";
-  } else {
-    wrong = node::validate_node(page);
-  }
-  if (wrong == nullptr) return {};
-  return Error(
-      Errc::corruption,
-      rt::str("page ", load.pointer.page, " of ", device_.name(), " ", wrong, " (stored ", rt::hex(header.checksum),
-              ", computed ", rt::hex(computed), ", expected ", rt::hex(load.pointer.checksum), ")"),
-      "run `cambium check`; restore the file from a backup");
-}
-
 void PageCache::loaded(Load& load) noexcept {
   const FrameIndex frame = load.frame;
   FetchAwaiter* waiters = std::exchange(load.waiters, nullptr);
-  const Status status = verify(load);
+  const Status status = load.request.error != 0
+                            ? device_.status_of(load.request)
+                            : verify_page(device_, bytes(frame), load.pointer, load.level, file_id_);
   --loading_;
   FrameMeta& meta = meta_[frame];
   if (!load.discard && !status) table_.erase(load.pointer.page);
@@ -187,6 +169,7 @@ void PageCache::loaded(Load& load) noexcept {
 
 bool PageCache::prefetch(const format::ChildPointer& pointer, unsigned level) noexcept {
   if (table_.find(pointer.page) != kNoFrame || loading_ * 4 > count_) return false;
+  if (!format::holds_data(pointer.id(), 1, device_.size_bytes() / kPageBytes)) return false;  // fetch() says so
   const FrameIndex frame = take_frame();
   if (frame == kNoFrame) return false;
   const Load& load = start_load(pointer, level, frame);
@@ -198,6 +181,8 @@ bool PageCache::prefetch(const format::ChildPointer& pointer, unsigned level) no
 bool PageCache::join(FetchAwaiter& awaiter) noexcept {
   FrameIndex frame = table_.find(awaiter.pointer_.page);
   if (frame == kNoFrame) {
+    awaiter.error_ = locate_page(device_, awaiter.pointer_);
+    if (!awaiter.error_) return false;
     frame = take_frame();
     if (frame == kNoFrame) {
       if (!frames_coming()) {
@@ -308,7 +293,11 @@ Result<PageRef> PageCache::FetchAwaiter::await_resume() noexcept {
   caller_.resumed();
   if (std::exchange(handed_out_, false)) cache_.taken_over();
   if (frame_ == kNoFrame) return error_.error();
-  return PageRef(cache_, std::exchange(frame_, kNoFrame));
+  PageRef page(cache_, std::exchange(frame_, kNoFrame));
+  if (cache_.meant(page.frame(), pointer_, level_)) [[likely]]
+    return page;
+  // It came through another pointer to the same page, which says something else about it.
+  return verify_page(cache_.device_, page.bytes(), pointer_, level_, cache_.file_id_).error();
 }
 
 void PageCache::FetchAwaiter::deliver(Status status) noexcept {

@@ -15,9 +15,9 @@
 //   4. A frame is ready only after its bytes matched the checksum that the parent holds, and validate_node().
 //
 // Units      frames of 4 KiB; memory fixed at construction.
-// Errors     io, corruption (page, reason) from the read; busy when every frame is pinned and none is being read.
-// Suspends   fetch() only. Other pages may come and go meanwhile; the returned pin is valid.
-// Lifetime   every PageRef is dropped before the cache; the destructor asserts it.
+// Errors     io, corruption (page, reason) from the read or from a pointer that leads nowhere; busy when every frame is
+// pinned and none is being read. Suspends   fetch() only. Other pages may come and go meanwhile; the returned pin is
+// valid. Lifetime   every PageRef is dropped before the cache; the destructor asserts it.
 #pragma once
 
 #include <coroutine>
@@ -100,11 +100,22 @@ class PageCache {
     const FrameIndex frame = find(page);
     return frame != kNoFrame && !meta_[frame].prefetched;
   }
-  // find() through a hint that the caller keeps and this call updates.
-  FrameIndex find(PageId page, FrameIndex& hint) noexcept {
-    if (hint < count_ && right({raw_page(page), hint})) [[likely]]
+  // Is what the frame holds the node that the pointer means? Two pointers that disagree about a page occur in forged
+  // files only, but a branch taken for a leaf would be read outside of its bytes: every way to a frame asks this.
+  bool meant(FrameIndex frame, const format::ChildPointer& pointer, unsigned level) const noexcept {
+    const format::PageHeader& header = format::header_of(bytes(frame));
+    return header.checksum == pointer.checksum && header.level == level;
+  }
+  // The frame of the node that the pointer means; kNoFrame also when something else is there: fetch() says what.
+  FrameIndex find(const format::ChildPointer& pointer, unsigned level) const noexcept {
+    const FrameIndex frame = find(pointer.id());
+    return frame != kNoFrame && meant(frame, pointer, level) ? frame : kNoFrame;
+  }
+  // The same through a hint that the caller keeps and this call updates.
+  FrameIndex find(const format::ChildPointer& pointer, unsigned level, FrameIndex& hint) noexcept {
+    if (hint < count_ && right({pointer.page, hint}, level) && meant(hint, pointer, level)) [[likely]]
       return hint;
-    const FrameIndex frame = find(page);
+    const FrameIndex frame = find(pointer, level);
     if (frame != kNoFrame) hint = frame;
     return frame;
   }
@@ -129,12 +140,15 @@ class PageCache {
   // Is the hint right? The page's own header tells, in a line that is needed next anyway: it is cleared before other
   // bytes are read into the frame. While reads are in flight the frame has to be ready as well: a page that comes back
   // to a frame it was in before shows its header before the rest of it has arrived, and before it was verified.
-  bool right(Hint hint) const noexcept {
-    return hint.frame != kNoFrame && (loading_ == 0 || meta_[hint.frame].state == State::ready) &&
-           format::header_of(bytes(hint.frame)).page_id == hint.page;
+  bool right(Hint hint, unsigned level) const noexcept {
+    if (hint.frame == kNoFrame || (loading_ != 0 && meta_[hint.frame].state != State::ready)) return false;
+    const format::PageHeader& header = format::header_of(bytes(hint.frame));
+    return header.page_id == hint.page && header.level == level;
   }
-  // The frame of a child through the hash table; teaches the branch where it is.
-  FrameIndex find_child(FrameIndex parent, std::size_t index, PageId page) noexcept;
+  // The frame of a child through the hash table; teaches the branch where it is. kNoFrame also when what is there is
+  // not what the branch promises (validate_child): hints, which skip this, only ever lead to children that were asked.
+  FrameIndex find_child(FrameIndex parent, std::size_t index, const format::ChildPointer& pointer,
+                        unsigned level) noexcept;
   const char* bytes(FrameIndex frame) const noexcept { return memory_ + std::size_t{frame} * kPageBytes; }
   void touch(FrameIndex frame) noexcept {
     if (meta_[frame].used == 0) meta_[frame].used = 1;
@@ -215,6 +229,7 @@ class PageCache {
   }
 
   BlockDevice& device() noexcept { return device_; }
+  std::uint64_t file_id() const noexcept { return file_id_; }
   Core& core() noexcept { return device_.core(); }
   std::size_t frames() const noexcept { return count_; }
   bool has_free_frame() const noexcept { return !free_frames_.empty(); }
@@ -280,7 +295,6 @@ class PageCache {
   void drop_hints(FrameIndex frame) noexcept;
   Load& start_load(const format::ChildPointer& pointer, unsigned level, FrameIndex frame) noexcept;
   void loaded(Load& load) noexcept;
-  Status verify(const Load& load) const;
   bool join(FetchAwaiter& awaiter) noexcept;  // false: the awaiter has its error
   // Frames that are about to come free: waiting for one is no deadlock.
   bool frames_coming() const noexcept { return loading_ != 0 || handed_out_ != 0; }

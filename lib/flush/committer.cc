@@ -24,7 +24,7 @@ Status Committer::abort(Status cause) {
 }
 
 Task<Status> Committer::commit(PageWriter& writer, Change change) {
-  if (poisoned()) co_return poison_;
+  if (poisoned()) co_return poison();
   format::Superblock next = record_;
   next.page.generation = raw(CAMBIUM_PLANTED(generation_stands_still) ? newest() : building());
   next.catalog = change.catalog;
@@ -47,7 +47,7 @@ Task<Status> Committer::commit(PageWriter& writer, Change change) {
 }
 
 Task<Status> Committer::touch() {
-  if (poisoned()) co_return poison_;
+  if (poisoned()) co_return poison();
   format::Superblock next = record_;
   next.page.generation = raw(building());
   Status done = co_await space_.write_changes(Generation{next.page.generation}, next, pages_);

@@ -65,8 +65,9 @@ class Committer {
   // an aborted commit and its retry never share a generation. Requires: the lane is held.
   Task<Status> touch();
 
-  bool poisoned() const noexcept { return !poison_.has_value(); }
-  const Status& poison() const noexcept { return poison_; }
+  // A space map that cannot be trusted stops commits just as a failed sync does.
+  bool poisoned() const noexcept { return !poison().has_value(); }
+  const Status& poison() const noexcept { return poison_.has_value() ? space_.trust() : poison_; }
   Mutex& lane() noexcept { return lane_; }
   const CommitStats& stats() const noexcept { return stats_; }
 

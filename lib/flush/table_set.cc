@@ -36,6 +36,8 @@ Status read_catalog_row(Bytes key, Bytes value, TableSet& tables) {
   TableRow row;
   std::memcpy(&row, value.data(), sizeof row);
   if (value.size() != sizeof row + row.name_bytes || row.height > 16) return damaged("with impossible lengths");
+  if ((row.height == 0) != row.root.empty()) return damaged("with a root that does not fit its height");
+  if (rt::load_be32(key.data() + 1) == raw(kCatalogTable)) return damaged("for the catalog itself");
   if (row.kind != format::TableKind::tree)
     return Error(Errc::unsupported, "a table of a kind this build does not know");
   TableState& table = tables.add(TableId{rt::load_be32(key.data() + 1)},

@@ -74,5 +74,14 @@ constexpr PageId group_first_page(std::uint32_t group) noexcept {
 constexpr std::uint32_t group_own_pages(std::uint32_t group) noexcept {
   return group % kGroupsPerTable == 0 ? kBitmapSlots + kTableSlots : kBitmapSlots;
 }
+// Can a run of pages hold nodes or values: inside a file of so many pages, in one group, behind that group's own pages?
+// Whatever refers to a page is asked this before the page is read or freed, since a reference may be forged.
+constexpr bool holds_data(PageId first, std::uint64_t pages, std::uint64_t file_pages) noexcept {
+  if (raw(first) < kSuperblockPages || pages == 0) return false;
+  if (raw(first) >= file_pages || pages > file_pages - raw(first)) return false;
+  const std::uint32_t group = group_of(first);
+  const std::uint64_t offset = raw(first) - raw(group_first_page(group));
+  return offset >= group_own_pages(group) && offset + pages <= kGroupPages;
+}
 
 }  // namespace cambium::format

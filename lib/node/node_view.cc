@@ -98,6 +98,35 @@ bool ascending(const Suffix& a, const Suffix& b) noexcept {
 
 }  // namespace
 
+const char* validate_tree_kinds(const char* page) noexcept {
+  const NodeView view(page);
+  for (std::size_t i = 0; view.is_leaf() && i < view.count(); ++i) {
+    if (view.leaf_entry(i).kind > format::EntryKind::overflow) return "has an entry of a kind that trees do not hold";
+  }
+  return nullptr;
+}
+
+const char* validate_child(const NodeView& parent, std::size_t index, const NodeView& child) noexcept {
+  char bound_bytes[kKeyBytesMax + NodeView::kKeySlack];
+  char key_bytes[kKeyBytesMax + NodeView::kKeySlack];
+  const bool leaf = child.is_leaf();
+  if (leaf && parent.child(index).entries != child.count()) return "has another entry count than its parent says";
+  if (!leaf && child.count() == 1) return nullptr;  // a branch's first separator is open
+  const auto key = [&](std::size_t i) {
+    return Bytes(key_bytes, leaf ? child.leaf_key(i, key_bytes) : child.separator(i, key_bytes));
+  };
+  if (index > 0) {
+    const Bytes low(bound_bytes, parent.separator(index, bound_bytes));
+    const Bytes first = key(leaf ? 0 : 1);
+    if (first < low || (!leaf && first == low)) return "has keys below its bounds";
+  }
+  if (index + 1 < parent.count()) {
+    const Bytes high(bound_bytes, parent.separator(index + 1, bound_bytes));
+    if (!(key(child.count() - 1) < high)) return "has keys above its bounds";
+  }
+  return nullptr;
+}
+
 const char* validate_node(const char* page) noexcept {
   const auto& header = *reinterpret_cast<const format::NodeHeader*>(page);
   const bool leaf = header.page.type == format::PageType::leaf;

@@ -329,6 +329,15 @@ inline std::size_t NodeView::leaf_key_and_entry(std::size_t index, char* out, Le
   return LeafReader(*this).read(index, out, entry);
 }
 
+// What a branch promises about its child `index`: keys in [separator index, separator index + 1), and how many entries
+// a leaf has. A forged child may break it with right checksums. Returns nullptr, or what is wrong. The bounds that only
+// an ancestor of `parent` knows, below its first and above its last child, are for the caller.
+const char* validate_child(const NodeView& parent, std::size_t index, const NodeView& child) noexcept;
+
+// Trees hold values and references to values; tombstones and merge operands belong to sstables, and nothing that reads
+// a tree expects them. Requires: validate_node().
+const char* validate_tree_kinds(const char* page) noexcept;
+
 // Checks every offset, length and the order of the keys of a node that came from the device, so that NodeView never
 // reads outside the page whatever the bytes are. Returns nullptr, or what is wrong.
 const char* validate_node(const char* page) noexcept;

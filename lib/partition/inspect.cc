@@ -1,73 +1,145 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The whole-file check: every page of every table, and the space map against what is reachable.
-#include <vector>
-
+//
+// It looks at one version: roots and space map are copied between two commits, then a view keeps that version's pages
+// in place while commits go on. The space map's own pages change with every commit; each is read between two of them.
 #include <cambium/rt/check.h>
 
 #include "base/text.h"
+#include "cache/page_reader.h"
+#include "partition/page_survey.h"
 #include "partition/partition_state.h"
+#include "space/superblock_store.h"
 
 namespace cambium {
 
 namespace {
 
+struct TableVersion {
+  std::string name;
+  TableStore& store;
+  TableRoot root;
+};
+
+// Everything that belongs together, as of one moment between two commits.
+struct Version {
+  ViewRef view;
+  std::vector<TableVersion> tables;  // the catalog first
+  std::vector<bool> used;
+  std::uint64_t used_pages;
+};
+
+Version version_of(PartitionState& partition) {
+  Version version{ViewRef(*partition.views), {}, partition.space->used_pages_map(), partition.space->used_pages()};
+  version.tables.push_back({"", *partition.trees, partition.publisher->catalog()});
+  for (const auto& [id, table] : partition.tables) {
+    version.tables.push_back({table->name(), partition.publisher->store_of(*table), table->newest()});
+  }
+  return version;
+}
+
+void add_damage(CheckReport& report, Damage damage) {
+  ++report.damaged_places;
+  if (report.damages.size() < CheckReport::kDamagesMax) report.damages.push_back(std::move(damage));
+}
+
+Status outcome(const CheckReport& report) {
+  if (report.whole()) return {};
+  const std::string more =
+      report.damaged_places > 1 ? rt::str(" (and ", report.damaged_places - 1, " more damaged places)") : "";
+  return Error(Errc::corruption, rt::str(report.damages.front().reason, more),
+               "restore the file from a backup, or use `cambium salvage`");
+}
+
 // Marks what is reachable, and complains about anything reached twice or not in use.
 class ReachablePages final : public PageVisitor {
  public:
-  explicit ReachablePages(const SpaceMap& space) : space_(space), pages_(space.file_pages()) {}
+  ReachablePages(const std::vector<bool>& used, std::string_view file, CheckReport& report)
+      : survey_(used, file), report_(report) {}
 
   Status visit(PageRun run, Generation) override {
-    for (std::uint64_t page = raw(run.first); page < raw(run.first) + run.pages; ++page) {
-      if (page >= pages_.size()) return bad(page, "lies beyond the end of the file");
-      if (pages_[page]) return bad(page, "is used twice");
-      if (!space_.used(PageId{page})) return bad(page, "is used but free in the space map");
-      pages_[page] = true;
-      ++count_;
-    }
-    return {};
+    Status taken = survey_.take(run);
+    const Status in_use = taken ? survey_.expect_used(run) : Status();
+    if (!in_use) add_damage(report_, {raw(run.first), table, "", "", std::string(in_use.error().message())});
+    return taken;
   }
-  std::uint64_t count() const noexcept { return count_; }
-  const std::vector<bool>& pages() const noexcept { return pages_; }
+  void damaged(const DamagedPlace& place) override {
+    add_damage(report_, {raw(place.page), table, place.low, place.high, std::string(place.reason.message())});
+  }
+  std::uint64_t count() const noexcept { return survey_.count(); }
+
+  std::string table;  // whose pages are being walked
 
  private:
-  static Error bad(std::uint64_t page, std::string_view what) {
-    return Error(Errc::corruption, rt::str("page ", page, " ", what), "please report this, with the file if you can");
-  }
-  const SpaceMap& space_;
-  std::vector<bool> pages_;
-  std::uint64_t count_ = 0;
+  PageSurvey survey_;
+  CheckReport& report_;
 };
+
+// Superblocks, group tables and bitmaps as they are on the device, each looked at while no commit is under way.
+Task<Status> check_space(PartitionState& partition, CheckReport& report) {
+  PageReader reader(*partition.device, partition.committer->record().page.file_id);
+  SpaceMap& space = *partition.space;
+  Mutex& lane = partition.committer->lane();
+  {
+    co_await lane.lock();
+    const MutexGuard guard(lane);
+    co_await check(reader.read_raw(PageId{0}, format::kSuperblockPages));
+    for (unsigned page = 0; page < format::kSuperblockPages; ++page) {
+      const auto& copy = *reinterpret_cast<const format::Superblock*>(reader.page(page));
+      if (!intact_superblock(copy, page)) report.superblock_damaged = true;
+    }
+  }
+  const auto note = [&](const Status& status) {
+    if (!status) add_damage(report, {0, "", "", "", std::string(status.error().message())});
+  };
+  for (std::uint32_t region = 0; region < space.table_count(); ++region) {
+    co_await lane.lock();
+    const MutexGuard guard(lane);
+    const Status whole = co_await space.verify_table(region, reader.memory());
+    note(whole);
+  }
+  for (std::uint32_t group = 0; group < space.group_count(); ++group) {
+    co_await lane.lock();
+    const MutexGuard guard(lane);
+    const Status whole = co_await space.verify_group(group, reader.memory());
+    note(whole);
+  }
+  co_return Status();
+}
 
 }  // namespace
 
-Task<Result<CheckReport>> PartitionState::inspect() {
+Task<Status> PartitionState::inspect(CheckReport& report) {
   co_await check(not_loading());
-  // No commit meanwhile: the space map and the roots belong together.
+  const GatePass pass(operations);
   co_await committer->lane().lock();
-  MutexGuard lane(committer->lane());
-  const ViewRef view(*views);
-  CheckReport report;
-  ReachablePages reachable(*space);
-  co_await check(trees->check(publisher->catalog(), reachable));
-  for (const auto& [id, table] : tables) {
-    const TableRoot root = table->newest();
-    co_await check(publisher->store_of(*table).check(root, reachable));
-    report.entries += root.pointer.entries;
-    ++report.tables;
-  }
-  std::uint64_t own = format::kSuperblockPages;
-  for (std::uint32_t group = 0; group < space->group_count(); ++group) own += format::group_own_pages(group);
-  report.reachable_pages = reachable.count() + own;
+  const Version version = version_of(*this);
   report.free_pages = space->free_pages();
   report.held_pages = space->held_pages();
   report.superblock_damaged = superblock_damaged;
-  if (report.reachable_pages != space->used_pages()) {
-    co_return Error(Errc::corruption,
-                    rt::str("the space map of ", path, " has ", space->used_pages(), " pages in use, ",
-                            report.reachable_pages, " are reachable"),
-                    "space was lost, data was not; please report this");
+  std::uint64_t own = format::kSuperblockPages;
+  for (std::uint32_t group = 0; group < space->group_count(); ++group) own += format::group_own_pages(group);
+  committer->lane().unlock();
+
+  ReachablePages reachable(version.used, path, report);
+  for (const TableVersion& table : version.tables) {
+    reachable.table = table.name;
+    const Status walked = co_await table.store.check(table.root, reachable);
+    const bool looked_at = walked || walked.code() == Errc::corruption || walked.code() == Errc::io;
+    if (!looked_at) co_return walked;
+    if (table.name.empty()) continue;
+    report.entries += table.root.pointer.entries;
+    ++report.tables;
   }
-  co_return report;
+  co_await check(check_space(*this, report));
+  report.reachable_pages = reachable.count() + own;
+  // With something damaged, what lies below it was not reached, and the figures cannot agree.
+  if (report.whole() && report.reachable_pages != version.used_pages) {
+    add_damage(report, {0, "", "", "",
+                        rt::str("the space map of ", path, " has ", version.used_pages, " pages in use, ",
+                                report.reachable_pages, " are reachable: space was lost, data was not")});
+  }
+  co_return outcome(report);
 }
 
 }  // namespace cambium

@@ -30,7 +30,7 @@ Task<Result<std::unique_ptr<PartitionState>>> PartitionState::open(Core& core, O
     if (state->device) state->device->close();
     co_return opened.error();
   }
-  state->start_flusher();
+  state->start_background();
   co_return state;
 }
 
@@ -187,23 +187,48 @@ Task<Status> PartitionState::load_catalog(const format::Superblock& record) {
   TableRoot root;
   root.pointer = record.catalog;
   root.height = record.catalog_height;
+  co_await check(space->expect_used({root.pointer.id(), 1}));
   const std::unique_ptr<TableCursor> cursor = trees->cursor(root, {});
   co_await check(cursor->seek(Bytes(), true));
   while (cursor->valid()) {
+    if (cursor->kind() != format::EntryKind::value) co_return Error(Errc::corruption, "catalog row out of its page");
     co_await check(read_catalog_row(cursor->entry().key, cursor->entry().value, tables));
     cursor->step();
     if (!cursor->valid() && !cursor->at_end()) {
       co_await check(cursor->next_page());
     }
   }
+  // The space map is wrong if it calls a root free; whatever it gave away next might be the tree itself.
+  for (const auto& [id, table] : tables) {
+    if (table->newest().height == 0) continue;
+    co_await check(space->expect_used({table->newest().pointer.id(), 1}));
+  }
   co_return Status();
 }
 
-void PartitionState::start_flusher() {
+void PartitionState::start_background() {
   flusher = std::make_unique<Flusher>(core, *buffers, *publisher, tables, *views, snapshots);
-  if (options.read_only) return;
-  core.spawn(flusher->run(), Priority::background);
-  flusher_running = true;
+  if (!options.read_only) {
+    core.spawn(flusher->run(), Priority::background);
+    background_running = true;
+  }
+  if (options.scrub_mb_per_s != 0) {
+    scrubber = std::make_unique<Scrubber>(*device, *publisher, tables, *views, options.scrub_mb_per_s);
+    core.spawn(scrubber->run(), Priority::background);
+    background_running = true;
+  }
+}
+
+Task<void> PartitionState::stop_background() {
+  if (scrubber) {
+    scrubber->stop();
+    co_await scrubber->stopped();
+  }
+  if (!options.read_only) {
+    flusher->stop();
+    co_await flusher->stopped();
+  }
+  background_running = false;
 }
 
 Task<Status> PartitionState::close() {
@@ -219,18 +244,14 @@ Task<Status> PartitionState::close() {
   }
   closing = true;
   co_await operations.close();
-  if (flusher_running) {
-    flusher->stop();
-    co_await flusher->stopped();
-    flusher_running = false;
-  }
+  co_await stop_background();
   co_await cache->drained();  // a scan that was dropped may have read ahead
   device->close();
   co_return flushed;
 }
 
 PartitionState::~PartitionState() {
-  CAMBIUM_ASSERT_MSG(!flusher_running, "close() a partition, or let its destructor hand it to the loop");
+  CAMBIUM_ASSERT_MSG(!background_running, "close() a partition, or let its destructor hand it to the loop");
 }
 
 }  // namespace cambium

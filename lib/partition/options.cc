@@ -12,8 +12,9 @@ namespace cambium {
 
 namespace {
 
-constexpr std::array<std::string_view, 9> kNames = {"path",  "mode",      "read_only", "memory",      "write_buffer",
-                                                    "cache", "direct_io", "readahead", "lock_wait_ms"};
+constexpr std::array<std::string_view, 10> kNames = {"path",         "mode",          "read_only", "memory",
+                                                     "write_buffer", "cache",         "direct_io", "readahead",
+                                                     "lock_wait_ms", "scrub_mb_per_s"};
 
 std::string_view trim(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
@@ -103,6 +104,7 @@ Status parse_one(std::string_view name, std::string_view value, Options& options
   if (name == "direct_io") return parse_bool(name, value, options.direct_io);
   if (name == "readahead") return parse_count(name, value, options.readahead_pages);
   if (name == "lock_wait_ms") return parse_count(name, value, options.lock_wait_ms);
+  if (name == "scrub_mb_per_s") return parse_count(name, value, options.scrub_mb_per_s);
   const std::optional<std::string_view> close = rt::closest_match(name, kNames);
   return Error(Errc::invalid_argument, rt::str("there is no option \"", name, "\""),
                close ? rt::str("did you mean \"", *close, "\"?") : std::string());
@@ -151,6 +153,7 @@ std::string Options::to_string() const {
   if (!direct_io) add("direct_io", "false");
   if (readahead_pages != defaults.readahead_pages) add("readahead", std::to_string(readahead_pages));
   if (lock_wait_ms != defaults.lock_wait_ms) add("lock_wait_ms", std::to_string(lock_wait_ms));
+  if (scrub_mb_per_s != 0) add("scrub_mb_per_s", std::to_string(scrub_mb_per_s));
   return text;
 }
 

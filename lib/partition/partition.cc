@@ -16,11 +16,7 @@ namespace {
 Task<void> wind_down(std::unique_ptr<PartitionState> state) {
   state->closing = true;
   co_await state->operations.close();
-  if (state->flusher_running) {
-    state->flusher->stop();
-    co_await state->flusher->stopped();
-    state->flusher_running = false;
-  }
+  co_await state->stop_background();
   co_await state->cache->drained();
   state->device->close();
 }
@@ -45,9 +41,15 @@ Op<void> compact_partition(PartitionState& state) {
 }
 
 Op<CheckReport> check_partition(PartitionState& state) {
-  const GatePass pass(state.operations);
-  Result<CheckReport> report = co_await state.inspect();
+  CheckReport report;
+  co_await check(state.inspect(report));
   co_return report;
+}
+
+Op<void> check_partition_into(PartitionState& state, CheckReport& report) {
+  report = {};
+  Status whole = co_await state.inspect(report);
+  co_return whole;
 }
 
 Op<BulkLoad> begin_bulk_load(PartitionState& state) {
@@ -79,7 +81,7 @@ Partition& Partition::operator=(Partition&& other) noexcept {
 Partition::~Partition() {
   if (!state_) return;
   // A read-only one has no background work; but a get or a read-ahead may be in flight.
-  if (!state_->flusher_running && state_->operations.count() == 0 && state_->cache->loading() == 0) return;
+  if (!state_->background_running && state_->operations.count() == 0 && state_->cache->loading() == 0) return;
   Core& core = state_->core;
   core.spawn(wind_down(std::move(state_)));
 }
@@ -131,6 +133,10 @@ Op<BulkLoad> Partition::bulk_load() {
 Op<CheckReport> Partition::check() {
   const Core::Scope scope(state_->core);
   return check_partition(*state_);
+}
+Op<void> Partition::check(CheckReport& report) {
+  const Core::Scope scope(state_->core);
+  return check_partition_into(*state_, report);
 }
 Stats Partition::stats() const { return state_->stats(); }
 Options Partition::options() const { return state_->options; }

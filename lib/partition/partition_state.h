@@ -27,6 +27,7 @@
 #include "flush/table_set.h"
 #include "flush/views.h"
 #include "partition/memory_plan.h"
+#include "partition/scrubber.h"
 #include "rt/buffer_arena.h"
 #include "tree/key_index.h"
 #include "tree/tree_store.h"
@@ -49,6 +50,7 @@ class PartitionState {
   static Task<Result<std::unique_ptr<PartitionState>>> open(Core& core, Options options);
   ~PartitionState();
   Task<Status> close();
+  Task<void> stop_background();
 
   // ---- writing (write_path.cc) ----
   Op<void> write_one(TableState& table, Bytes key, Bytes value, WriteKind kind, WriteOptions options);
@@ -60,9 +62,10 @@ class PartitionState {
   Op<void> multi_get(TableState& table, std::span<const Bytes> keys, std::span<Value> values, ReadOptions options);
 
   // ---- the rest ----
-  Task<Status> compact(double slack);   // compact.cc: until at most `slack` of the file is free
-  Task<Result<CheckReport>> inspect();  // inspect.cc: behind Partition::check()
-  Stats stats() const;                  // stats.cc
+  Task<Status> compact(double slack);  // compact.cc: until at most `slack` of the file is free
+  // inspect.cc, behind Partition::check(): corruption when something is damaged.
+  Task<Status> inspect(CheckReport& report);
+  Stats stats() const;  // stats.cc
 
   Core& core;
   std::string path;
@@ -83,13 +86,14 @@ class PartitionState {
   std::unique_ptr<Publisher> publisher;
   std::unique_ptr<BufferSet> buffers;
   std::unique_ptr<Flusher> flusher;
+  std::unique_ptr<Scrubber> scrubber;  // null when it is off
   Sequence last_sequence{};
   bool superblock_damaged = false;
   bool closing = false;
-  bool loading = false;  // a sorted load is under way: nothing else writes
-  bool flusher_running = false;
-  std::uint64_t scans_open = 0;  // scans and bulk loads hold on to the parts above
-  Gate operations;               // what close() waits for
+  bool loading = false;             // a sorted load is under way: nothing else writes
+  bool background_running = false;  // the flusher or the scrub: stop_background() before this goes
+  std::uint64_t scans_open = 0;     // scans and bulk loads hold on to the parts above
+  Gate operations;                  // what close() waits for
   OperationStats counts;
 
   // The bytes of a found entry as a Value; waits only for overflow values.
@@ -113,7 +117,7 @@ class PartitionState {
   Task<Status> create_file();
   Task<Status> load_file();
   Task<Status> load_catalog(const format::Superblock& record);
-  void start_flusher();
+  void start_background();
 
   // write_path.cc
   bool make_room(std::size_t key_bytes, std::size_t value_bytes);

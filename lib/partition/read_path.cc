@@ -124,6 +124,8 @@ Op<Value> PartitionState::get_through_buffers(TableState& table, Bytes key, Read
   if (snapshot != nullptr || asked_already || !key_index->find(table.id(), key, found)) {
     state = store.find(root, key, lookup, found);
     if (state == FindState::absent) return Result<Value>(Value());
+    if (state == FindState::damaged)
+      return misfit(*device, lookup.missing.id(), "does not keep what its parent promises");
     if (state == FindState::found && snapshot == nullptr) key_index->visited(table.id(), found.frame);
   }
   if (state == FindState::found && found.entry.kind == format::EntryKind::value) {
@@ -162,6 +164,9 @@ Op<Value> PartitionState::get_waiting(Bytes key, TableStore& store, TableRoot ro
     const FindState state = store.find(root, key, lookup, found);
     if (state == FindState::absent) co_return Value();
     if (state == FindState::found) break;
+    if (state == FindState::damaged) {
+      co_return misfit(*device, lookup.missing.id(), "does not keep what its parent promises");
+    }
     co_await check(interrupted(read));
   }
   if (found.entry.kind == format::EntryKind::value) co_return value_in_page(found.frame, found.entry.value);

@@ -45,6 +45,9 @@ constexpr StatDescription kDescriptions[] = {
     {"free_pages", kGauge, "pages", "ready to be reused", &Stats::free_pages},
     {"entries", kGauge, "entries", "in the tables; buffered writes are not counted", &Stats::entries},
     {"snapshots", kGauge, "snapshots", "held now", &Stats::snapshots},
+    {"scrub_pages", kCounter, "pages", "read and verified in the background", &Stats::scrub_pages},
+    {"scrub_damaged", kCounter, "places", "found damaged by it, in each round anew", &Stats::scrub_damaged},
+    {"scrub_rounds", kCounter, "rounds", "passes over everything", &Stats::scrub_rounds},
     {"device_reads", kCounter, "requests", "reads given to the device", &Stats::device_reads},
     {"device_reads_fixed", kCounter, "requests", "of these, through a registered buffer", &Stats::device_reads_fixed},
     {"device_writes", kCounter, "requests", "writes given to the device", &Stats::device_writes},
@@ -93,6 +96,11 @@ Stats PartitionState::stats() const {
   s.free_pages = space->free_pages();
   for (const auto& [id, table] : tables) s.entries += table->newest().pointer.entries;
   s.snapshots = snapshots.count();
+  if (scrubber) {
+    s.scrub_pages = scrubber->stats().pages;
+    s.scrub_damaged = scrubber->stats().damaged;
+    s.scrub_rounds = scrubber->stats().rounds;
+  }
   const CoreStats loop = core.stats();
   s.device_reads = loop.reads;
   s.device_reads_fixed = loop.reads_fixed;

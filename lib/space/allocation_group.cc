@@ -85,6 +85,13 @@ void AllocationGroup::unhold(Run run) noexcept {
   dirty = true;
 }
 
+bool AllocationGroup::all_used(Run run) const noexcept {
+  if (run.first + run.pages > limit_) return false;
+  std::uint32_t page = run.first;
+  while (page < run.first + run.pages && used(page)) ++page;
+  return page == run.first + run.pages;
+}
+
 void AllocationGroup::set_limit(std::uint32_t limit) noexcept {
   CAMBIUM_ASSERT(limit <= format::kGroupPages);
   if (limit < limit_) {

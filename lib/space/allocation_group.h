@@ -40,6 +40,7 @@ class AllocationGroup {
 
   bool used(std::uint32_t page) const noexcept { return test(used_, page); }
   bool held(std::uint32_t page) const noexcept { return test(held_, page); }
+  bool all_used(Run run) const noexcept;
   std::uint32_t limit() const noexcept { return limit_; }
   std::uint32_t free_pages() const noexcept { return free_pages_; }
   std::uint32_t used_pages() const noexcept { return used_pages_; }

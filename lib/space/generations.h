@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <vector>
 
@@ -38,6 +39,10 @@ class Generations {
   void release(Generation generation, std::vector<PageRun>& released);
 
   bool live(Generation generation) const noexcept { return live_.contains(generation); }
+  // Is a live generation at or after this one? If not, only a commit that is still being built can have it.
+  bool visible_since(Generation birth) const noexcept {
+    return !live_.empty() && std::prev(live_.end())->first >= birth;
+  }
   // Files a run freed by the commit that follows every live generation. False: nobody can see it.
   bool hold(PageRun run, Generation birth);
   // Takes back the newest `count` runs filed by hold() under the newest generation (an aborted commit).

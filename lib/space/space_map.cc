@@ -51,58 +51,91 @@ Task<Result<std::unique_ptr<SpaceMap>>> SpaceMap::load(BlockDevice& device, cons
   co_return map;
 }
 
-// Reads a page of the map; false when it is not the one that the level above it refers to.
-Task<Result<bool>> SpaceMap::read_own(PageId id, format::PageType type, std::uint32_t checksum, char* page) {
-  Status read = co_await device_.read(raw(id) * kPageBytes, page, kPageBytes);
-  if (!read) co_return read.error();
-  const format::PageHeader& header = format::header_of(page);
-  co_return format::page_checksum(page) == checksum&& header.checksum == checksum&& header.type ==
-          type&& header.page_id == raw(id) &&
-      header.file_id == file_id_;
+Error SpaceMap::damaged(PageId page, std::string_view what) const {
+  return Error(Errc::corruption, rt::str("space map page ", raw(page), " of ", device_.name(), " ", what),
+               "run `cambium check`; restore the file from a backup, or use `cambium salvage`");
+}
+
+Task<Status> SpaceMap::load_page(PageId id, format::PageType type, std::uint32_t checksum, char* staging) {
+  Status read = co_await device_.read(raw(id) * kPageBytes, staging, kPageBytes);
+  if (!read) co_return read;
+  const format::PageHeader& header = format::header_of(staging);
+  if (format::page_checksum(staging) != header.checksum) co_return damaged(id, "fails its checksum");
+  if (header.checksum != checksum) co_return damaged(id, "fails its checksum: it is not what the commit wrote");
+  if (header.type != type || header.page_id != raw(id) || header.file_id != file_id_) {
+    co_return damaged(id, "belongs to another place");
+  }
+  co_return Status();
 }
 
 Task<Status> SpaceMap::load_groups(const format::Superblock& superblock, char* staging) {
-  const auto damaged = [&](PageId page, const char* what) {
-    return Error(Errc::corruption, rt::str("space map page ", raw(page), " of ", device_.name(), " ", what),
-                 "run `cambium check`; restore the file from a backup");
-  };
   file_pages_ = superblock.file_pages;
   const std::uint64_t groups = (file_pages_ - kFixedPages + kGroupPages - 1) / kGroupPages;
-  if (region_count(groups) != superblock.table_count) co_return damaged(kNoPage, "does not fit the file's length");
-
+  const auto last = static_cast<std::uint32_t>(groups - 1);
+  if (groups == 0 || region_count(groups) != superblock.table_count ||
+      group_limit(file_pages_, last) < format::group_own_pages(last)) {
+    co_return damaged(kNoPage, "does not fit the file's length");
+  }
   for (std::uint32_t region = 0; region < superblock.table_count; ++region) {
     const format::TableRecord record = superblock.tables[region];
-    if (record.slot > 1) co_return damaged(kNoPage, "has an impossible slot");
+    if (record.slot >= format::kTableSlots) co_return damaged(kNoPage, "has an impossible slot");
     const PageId id = table_page(region, record.slot);
-    const bool whole = co_await check(read_own(id, format::PageType::group_table, record.checksum, staging));
-    if (!whole) co_return damaged(id, "fails its checksum");
+    Status loaded = co_await load_page(id, format::PageType::group_table, record.checksum, staging);
+    if (!loaded) co_return loaded;
     const auto& page = *reinterpret_cast<const GroupTablePage*>(staging);
     const std::uint64_t expected =
         std::min<std::uint64_t>(kGroupsPerTable, groups - std::uint64_t{region} * kGroupsPerTable);
-    if (page.page.count != expected) co_return damaged(id, "lists another number of groups");
+    if (page.page.count != expected || page.region != region) {
+      co_return damaged(id, "lists another number of groups");
+    }
     records_.insert(records_.end(), page.groups, page.groups + page.page.count);
     tables_.push_back({.dirty = false, .slot = record.slot, .checksum = record.checksum});
   }
-
   for (std::uint32_t group = 0; group < groups; ++group) {
-    const format::GroupRecord record = records_[group];
-    if (record.slot > 1) co_return damaged(kNoPage, "has an impossible slot");
-    const PageId id = bitmap_page(group, record.slot);
-    const bool whole = co_await check(read_own(id, format::PageType::group_bitmap, record.checksum, staging));
-    if (!whole) co_return damaged(id, "fails its checksum");
-    const auto& page = *reinterpret_cast<const GroupBitmapPage*>(staging);
-    const std::uint32_t limit = group_limit(file_pages_, group);
-    for (std::uint32_t bit = limit; bit < kGroupPages; ++bit) {
-      if (((page.words[bit / 64] >> (bit % 64)) & 1) != 0) co_return damaged(id, "uses pages beyond the file");
-    }
-    groups_.emplace_back(limit, page);
-    groups_.back().slot = record.slot;
-    if (groups_.back().free_pages() != record.free_pages) co_return damaged(id, "does not fit its free count");
-    used_pages_ += groups_.back().used_pages();
-    free_pages_ += groups_.back().free_pages();
+    Status loaded = co_await load_group(group, staging);
+    if (!loaded) co_return loaded;
   }
   remember_slots();
   co_return Status();
+}
+
+// A bitmap with a right checksum may still be forged: what would make us write over the map itself, or beyond the file,
+// is refused here; that it marks pages of a table free is found by expect_used().
+Task<Status> SpaceMap::load_group(std::uint32_t group, char* staging) {
+  const format::GroupRecord record = records_[group];
+  if (record.slot >= format::kBitmapSlots) co_return damaged(kNoPage, "has an impossible slot");
+  const PageId id = bitmap_page(group, record.slot);
+  Status loaded = co_await load_page(id, format::PageType::group_bitmap, record.checksum, staging);
+  if (!loaded) co_return loaded;
+  const auto& page = *reinterpret_cast<const GroupBitmapPage*>(staging);
+  if (page.group != group) co_return damaged(id, "is of another group");
+  const std::uint32_t limit = group_limit(file_pages_, group);
+  for (std::uint32_t bit = limit; bit < kGroupPages; ++bit) {
+    if (((page.words[bit / 64] >> (bit % 64)) & 1) != 0) co_return damaged(id, "uses pages beyond the file");
+  }
+  groups_.emplace_back(limit, page);
+  AllocationGroup& loaded_group = groups_.back();
+  loaded_group.slot = record.slot;
+  if (loaded_group.free_pages() != record.free_pages) co_return damaged(id, "does not fit its free count");
+  if (!loaded_group.all_used({0, format::group_own_pages(group)})) co_return damaged(id, "calls its own pages free");
+  used_pages_ += loaded_group.used_pages();
+  free_pages_ += loaded_group.free_pages();
+  co_return Status();
+}
+
+Task<Status> SpaceMap::verify_group(std::uint32_t group, char* staging) {
+  // A group of the file's new end has no copy on the device before the next commit.
+  if (group >= group_count() || groups_[group].dirty) co_return Status();
+  Status loaded = co_await load_page(bitmap_page(group, groups_[group].slot), format::PageType::group_bitmap,
+                                     records_[group].checksum, staging);
+  co_return loaded;
+}
+
+Task<Status> SpaceMap::verify_table(std::uint32_t region, char* staging) {
+  if (region >= table_count() || tables_[region].dirty) co_return Status();
+  Status loaded = co_await load_page(table_page(region, tables_[region].slot), format::PageType::group_table,
+                                     tables_[region].checksum, staging);
+  co_return loaded;
 }
 
 void SpaceMap::extend_groups(std::uint64_t file_pages) {
@@ -204,12 +237,37 @@ void SpaceMap::give_back(PageRun tail) {
   if (it->pages == 0) allocated_.erase(std::next(it).base());
 }
 
-void SpaceMap::free(PageRun run, Generation birth) {
+Status SpaceMap::distrust(PageId page, std::string_view what) {
+  trust_ = Error(Errc::corruption, rt::str("page ", raw(page), " of ", device_.name(), " ", what),
+                 "the space map cannot be trusted: reading goes on, writing does not; `cambium check` says more");
+  return trust_;
+}
+
+Status SpaceMap::expect_used(PageRun run) {
+  if (!format::holds_data(run.first, run.pages, file_pages_)) {
+    return distrust(run.first,
+                    rt::str("and ", run.pages - 1, " after it cannot hold data, yet a table refers to them"));
+  }
+  if (!group_at(run.first).all_used(local(run))) {
+    return distrust(run.first, "is referred to, yet free in the space map or freed already by another reference");
+  }
+  return {};
+}
+
+Status SpaceMap::free(PageRun run, Generation birth) {
   if (CAMBIUM_PLANTED(page_reused_in_commit)) {
     group_at(run.first).unuse(local(run));
     used_pages_ -= run.pages;
     free_pages_ += run.pages;
-    return;
+    return {};
+  }
+  Status sane = expect_used(run);
+  if (!sane) return sane;
+  const auto built_now = [&](const PageRun& ours) {
+    return run.first >= ours.first && raw(run.first) + run.pages <= raw(ours.first) + ours.pages;
+  };
+  if (!generations_.visible_since(birth) && std::none_of(allocated_.begin(), allocated_.end(), built_now)) {
+    return distrust(run.first, rt::str("says that generation ", raw(birth), ", which is still to come, wrote it"));
   }
   group_at(run.first).hold(local(run));
   used_pages_ -= run.pages;
@@ -218,6 +276,7 @@ void SpaceMap::free(PageRun run, Generation birth) {
   } else {
     born_and_freed_.push_back(run);
   }
+  return {};
 }
 
 void SpaceMap::release_runs(const std::vector<PageRun>& runs) {
@@ -400,12 +459,19 @@ void SpaceMap::aborted() {
 }
 
 bool SpaceMap::used(PageId page) const noexcept {
-  const std::uint32_t group = format::group_of(page);
-  return group < group_count() && groups_[group].used(local({page, 1}).first);
+  if (raw(page) < kFixedPages || raw(page) >= file_pages_) return false;
+  return groups_[format::group_of(page)].used(local({page, 1}).first);
 }
 bool SpaceMap::held(PageId page) const noexcept {
-  const std::uint32_t group = format::group_of(page);
-  return group < group_count() && groups_[group].held(local({page, 1}).first);
+  if (raw(page) < kFixedPages || raw(page) >= file_pages_) return false;
+  return groups_[format::group_of(page)].held(local({page, 1}).first);
+}
+
+std::vector<bool> SpaceMap::used_pages_map() const {
+  std::vector<bool> map(file_pages_);
+  std::fill_n(map.begin(), kFixedPages, true);
+  for (std::uint64_t page = kFixedPages; page < file_pages_; ++page) map[page] = used(PageId{page});
+  return map;
 }
 
 }  // namespace cambium

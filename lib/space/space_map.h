@@ -13,14 +13,15 @@
 //      commit that first refers to new pages (step 3) makes the length durable with them.
 //
 // Units      pages of 4 KiB.
-// Errors     no_space when neither the file nor the device has room; corruption from load().
-// Suspends   load(), grow(), write_changes().
+// Errors     no_space when neither the file nor the device has room; corruption from load() and free().
+// Suspends   load(), grow(), write_changes(), verify_group(), verify_table().
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include <cambium/ids.h>
@@ -51,8 +52,14 @@ class SpaceMap {
   Result<PageRun> allocate(std::uint32_t wanted, std::uint32_t least);
   // Gives back the unused end of a run allocated for this commit.
   void give_back(PageRun tail);
-  // The commit being built no longer uses these pages, which were written in generation `birth`.
-  void free(PageRun run, Generation birth);
+  // The commit being built no longer uses these pages, which were written in generation `birth`. Errors: corruption,
+  // and nothing changes, when they are not in use or cannot be what they are said to be: the map, or what refers to the
+  // pages, is wrong, and from then on nothing more is written (trust()).
+  Status free(PageRun run, Generation birth);
+  // The same question without freeing: a commit asks it of what it is going to build on, before it allocates anything.
+  Status expect_used(PageRun run);
+  // Why the map cannot be believed any more; it stays so until the file is opened again.
+  const Status& trust() const noexcept { return trust_; }
 
   // Makes the file at least `pages` longer, its space allocated. Errors: no_space, io.
   Task<Status> grow(std::uint64_t pages);
@@ -81,8 +88,15 @@ class SpaceMap {
   std::uint64_t used_pages() const noexcept { return used_pages_ + kFixedPages; }
   std::uint64_t free_pages() const noexcept { return free_pages_; }
   std::uint64_t held_pages() const noexcept { return file_pages_ - used_pages() - free_pages_; }
-  bool used(PageId page) const noexcept;  // for the checker
+  bool used(PageId page) const noexcept;  // false for what lies outside of the groups
   bool held(PageId page) const noexcept;
+  // Which pages are in use, a bit for each, from page 0 on: what a checker compares with. Between commits only.
+  std::vector<bool> used_pages_map() const;
+  // Is the newest copy of a group's bitmap, or of a region's table, on the device what it should be? `staging`:
+  // kPageBytes, aligned. Requires: no commit is being built meanwhile.
+  Task<Status> verify_group(std::uint32_t group, char* staging);
+  Task<Status> verify_table(std::uint32_t region, char* staging);
+  std::uint32_t table_count() const noexcept { return static_cast<std::uint32_t>(tables_.size()); }
   std::uint32_t group_count() const noexcept { return static_cast<std::uint32_t>(groups_.size()); }
   // Free pages that only wait for the superblock's other slot to move on.
   std::uint64_t held_by_fallback() const noexcept {
@@ -92,8 +106,11 @@ class SpaceMap {
  private:
   static constexpr std::uint64_t kFixedPages = format::kSuperblockPages;
   SpaceMap(BlockDevice& device, std::uint64_t file_id) : device_(device), file_id_(file_id) {}
-  Task<Result<bool>> read_own(PageId id, format::PageType type, std::uint32_t checksum, char* page);
   Task<Status> load_groups(const format::Superblock& superblock, char* staging);
+  Task<Status> load_group(std::uint32_t group, char* staging);
+  Task<Status> load_page(PageId id, format::PageType type, std::uint32_t checksum, char* staging);
+  Error damaged(PageId page, std::string_view what) const;
+  Status distrust(PageId page, std::string_view what);
   void write_bitmap(std::uint32_t group, Generation generation, char* page) noexcept;
   void write_table(std::uint32_t region, Generation generation, char* page) noexcept;
   void extend_groups(std::uint64_t file_pages);
@@ -135,6 +152,7 @@ class SpaceMap {
   std::vector<PageRun> allocated_;  // by the commit being built
   std::vector<PageRun> freed_;
   std::vector<PageRun> born_and_freed_;
+  Status trust_;
 };
 
 }  // namespace cambium

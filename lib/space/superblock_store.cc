@@ -13,15 +13,23 @@ using format::kSuperblockCopies;
 using format::kSuperblockPages;
 using format::Superblock;
 
+constexpr std::uint32_t kHeightMax = 16;
+// No file gets near it in the life of a device, and counting on from it never wraps round.
+constexpr std::uint64_t kCountMax = std::uint64_t{1} << 62;
+
 const Superblock& copy_at(const char* buffer, unsigned page) noexcept {
   return *reinterpret_cast<const Superblock*>(buffer + page * kPageBytes);
 }
 
-bool intact(const Superblock& record, unsigned page) noexcept {
+}  // namespace
+
+bool intact_superblock(const Superblock& record, unsigned page) noexcept {
   return record.magic == format::kMagic && record.page.type == format::PageType::superblock &&
          record.page.page_id == page &&
          record.page.checksum == format::page_checksum(reinterpret_cast<const char*>(&record));
 }
+
+namespace {
 
 // A record that is intact may still be one that this version must not open.
 Status openable(const BlockDevice& device, const Superblock& record) {
@@ -36,8 +44,16 @@ Status openable(const BlockDevice& device, const Superblock& record) {
                  "open it with a newer version of Cambium");
   }
   const bool sane = record.file_pages >= kSuperblockPages && record.file_pages <= kFilePagesMax &&
-                    record.table_count <= format::kTablesMax && record.catalog_height <= 16;
+                    record.table_count <= format::kTablesMax && record.catalog_height <= kHeightMax &&
+                    record.page.generation <= kCountMax && record.sequence <= kCountMax;
   if (!sane) return Error(Errc::corruption, rt::str("superblock of ", device.name(), " holds impossible values"));
+  if (record.catalog_height != 0 && !format::holds_data(record.catalog.id(), 1, record.file_pages)) {
+    return Error(
+        Errc::corruption,
+        rt::str("superblock of ", device.name(), " names page ", record.catalog.page, " as the catalog's root, ",
+                "which lies outside of the data of the file (", record.file_pages, " pages)"),
+        "restore the file from a backup, or use `cambium salvage`");
+  }
   if (device.size_bytes() < record.file_pages * kPageBytes) {
     return Error(Errc::corruption,
                  rt::str(device.name(), " is ", device.size_bytes(), " bytes long, its superblock says ",
@@ -51,7 +67,7 @@ Status openable(const BlockDevice& device, const Superblock& record) {
 
 bool holds_superblock(const char* pages) noexcept {
   for (unsigned page = 0; page < kSuperblockPages; ++page) {
-    if (intact(copy_at(pages, page), page)) return true;
+    if (intact_superblock(copy_at(pages, page), page)) return true;
   }
   return false;
 }
@@ -72,7 +88,7 @@ Task<Result<LoadedSuperblock>> load_superblock(BlockDevice& device, char* page_b
     const Superblock& copy = copy_at(page_buffer, page);
     const unsigned slot = page / kSuperblockCopies;
     any_magic = any_magic || copy.magic == format::kMagic;
-    if (!intact(copy, page)) {
+    if (!intact_superblock(copy, page)) {
       loaded.damaged = true;
       continue;
     }

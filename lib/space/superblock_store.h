@@ -27,6 +27,9 @@ bool holds_superblock(const char* pages) noexcept;
 // `page_buffer`: kPageBytes * 4, aligned for the device.
 Task<Result<LoadedSuperblock>> load_superblock(BlockDevice& device, char* page_buffer);
 
+// Is this, read from page `page` (0-3), a whole copy of a superblock?
+bool intact_superblock(const format::Superblock& record, unsigned page) noexcept;
+
 // Seals and writes both copies of a slot. The caller syncs.
 Task<Status> write_superblock(BlockDevice& device, const format::Superblock& record, unsigned slot, char* page_buffer);
 

@@ -2,10 +2,12 @@
 #include "tree/tree_cursor.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <cambium/rt/check.h>
 
 #include "base/planted_bug.h"
+#include "tree/tree_store.h"
 
 namespace cambium {
 
@@ -14,7 +16,7 @@ using node::NodeView;
 TreeCursor::TreeCursor(PageCache& cache, const TableRoot& root, CursorOptions options)
     : cache_(cache), root_(root), options_(options) {
   fence_.reserve(kKeyBytesMax);
-  scratch_.resize(kKeyBytesMax);
+  scratch_.resize(kKeyBytesMax + NodeView::kKeySlack);
 }
 
 std::size_t TreeCursor::choose_child(const NodeView& branch, Bytes key, bool inclusive) const noexcept {
@@ -28,9 +30,15 @@ Task<Status> TreeCursor::descend(Bytes key, bool inclusive) {
   branch_.reset();
   leaf_.reset();
   format::ChildPointer pointer = root_.pointer;
+  PageRef above;
+  std::size_t above_index = 0;
   for (unsigned level = root_.height - 1; level > 0; --level) {
     PageRef page = co_await check(fetch_page(cache_, pointer, level));
     const NodeView branch(page.bytes());
+    if (above) {
+      const char* const wrong = node::validate_child(NodeView(above.bytes()), above_index, branch);
+      if (wrong != nullptr) co_return misfit(cache_.device(), branch.id(), wrong);
+    }
     const std::size_t index = choose_child(branch, key, inclusive);
     pointer = branch.child(index);
     if (level == 1) {
@@ -44,8 +52,12 @@ Task<Status> TreeCursor::descend(Bytes key, bool inclusive) {
       fence_.assign(scratch_.data(), branch.separator(bound, scratch_.data()));
       has_fence_ = true;
     }
+    above = std::move(page);
+    above_index = index;
   }
+  above.reset();
   PageRef leaf = co_await check(fetch_page(cache_, pointer, 0));
+  co_await check(fitting(NodeView(leaf.bytes())));
   enter_leaf(std::move(leaf), key, inclusive, true);
   co_return Status();
 }
@@ -62,6 +74,27 @@ Task<Status> TreeCursor::seek(Bytes key, bool inclusive) {
     if (!status) co_return status;
   }
   co_return Status();
+}
+
+// A branch does not know where its outermost child in the direction of travel ends; an ancestor does.
+bool TreeCursor::within_fence(const NodeView& leaf) noexcept {
+  if (!has_fence_ || !branch_) return true;
+  const NodeView branch(branch_.bytes());
+  if (forward() ? index_ + 1 != branch.count() : index_ != 0) return true;
+  const std::size_t outermost = forward() ? leaf.count() - 1 : 0;
+  const Bytes key(scratch_.data(), leaf.leaf_key(outermost, scratch_.data()));
+  return forward() ? key < Bytes(fence_) : !(key < Bytes(fence_));
+}
+
+Status TreeCursor::fitting(const NodeView& leaf) {
+  const char* wrong = nullptr;
+  if (branch_) {
+    wrong = node::validate_child(NodeView(branch_.bytes()), index_, leaf);
+  } else if (root_.height == 1 && root_.pointer.entries != leaf.count()) {
+    wrong = "has another entry count than the table's root says";
+  }
+  if (wrong == nullptr && !within_fence(leaf)) wrong = "has keys beyond its bounds";
+  return wrong == nullptr ? Status() : Status(misfit(cache_.device(), leaf.id(), wrong));
 }
 
 void TreeCursor::enter_leaf(PageRef leaf, Bytes from, bool inclusive, bool bounded) {
@@ -113,7 +146,7 @@ void TreeCursor::warm_next() noexcept {
   const NodeView branch(branch_.bytes());
   const std::size_t next = forward() ? index_ + 1 : index_ - 1;
   if (next >= branch.count()) return;  // also when index_ - 1 wrapped around
-  const FrameIndex frame = cache_.find_child(branch_.frame(), next, branch.child(next).id());
+  const FrameIndex frame = cache_.find(branch.child(next).id());
   if (frame == kNoFrame) return;
   const char* page = cache_.bytes(frame);
   for (std::size_t at = 0; at < kPageBytes; at += 64) __builtin_prefetch(page + at);
@@ -139,9 +172,16 @@ TreeCursor::Move TreeCursor::move_to_sibling() {
   const NodeView branch(branch_.bytes());
   if (forward() ? index_ + 1 == branch.count() : index_ == 0) return Move::descend;
   const std::size_t next = forward() ? index_ + 1 : index_ - 1;
-  const FrameIndex frame = cache_.find_child(branch_.frame(), next, branch.child(next).id());
+  // A hint leads to a leaf that was compared with its bounds before; the way through the hash table compares.
+  const PageCache::Hint hint = cache_.guess_child(branch_.frame(), next, true);
+  const FrameIndex frame =
+      cache_.right(hint, 0) ? hint.frame : cache_.find_child(branch_.frame(), next, branch.child(next), 0);
   if (frame == kNoFrame) return Move::miss;
-  index_ = next;
+  const std::size_t here = std::exchange(index_, next);
+  if (!within_fence(NodeView(cache_.bytes(frame)))) {
+    index_ = here;
+    return Move::miss;  // which says what is wrong
+  }
   cache_.touch(frame);
   PageRef leaf = cache_.take_prefetched(frame);
   read_ahead(false);
@@ -164,9 +204,10 @@ Task<Status> TreeCursor::next_page() {
     read_ahead(true);
     const format::ChildPointer pointer = NodeView(branch_.bytes()).child(index_);
     Result<PageRef> leaf = co_await fetch_page(cache_, pointer, 0);
-    if (!leaf) {  // a page that failed is not passed by: the next call meets it again
+    Status good = leaf ? fitting(NodeView(leaf->bytes())) : Status(leaf.error());
+    if (!good) {  // a page that failed is not passed by: the next call meets it again
       index_ = here;
-      co_return leaf.error();
+      co_return good;
     }
     enter_leaf(std::move(*leaf), Bytes(), true, false);
   } else if (move == Move::descend) {

@@ -31,6 +31,8 @@ class TreeCursor final : public TableCursor {
   Move move_to_sibling();
   Task<Status> descend(Bytes key, bool inclusive);
   std::size_t choose_child(const node::NodeView& branch, Bytes key, bool inclusive) const noexcept;
+  bool within_fence(const node::NodeView& leaf) noexcept;
+  Status fitting(const node::NodeView& leaf);
   void enter_leaf(PageRef leaf, Bytes from, bool inclusive, bool bounded);
   void load_entries(const node::NodeView& leaf, std::size_t first, std::size_t end);
   void read_ahead(bool missed);

@@ -2,6 +2,7 @@
 // Point lookups of the B+tree: one at a time, and interleaved.
 #include <algorithm>
 
+#include "base/text.h"
 #include "tree/tree_cursor.h"
 #include "tree/tree_rebuild.h"
 #include "tree/tree_store.h"
@@ -9,6 +10,12 @@
 namespace cambium {
 
 using node::NodeView;
+
+Error misfit(const BlockDevice& device, PageId page, std::string_view what) {
+  return Error(
+      Errc::corruption, rt::str("page ", raw(page), " of ", device.name(), " ", what),
+      "its checksum is right, yet it does not fit the tree: run `cambium check`; restore the file from a backup");
+}
 
 FindState TreeStore::find_in_leaf(FrameIndex frame, Bytes key, FoundEntry& found) noexcept {
   cache_.touch(frame);
@@ -23,25 +30,31 @@ FindState TreeStore::find_in_leaf(FrameIndex frame, Bytes key, FoundEntry& found
 
 FindState TreeStore::find(const TableRoot& root, Bytes key, Lookup& lookup, FoundEntry& found) noexcept {
   unsigned level = lookup.started ? lookup.level : root.height - 1;
-  FrameIndex frame = lookup.started ? cache_.find(lookup.missing.id()) : cache_.find(root.pointer.id(), root.frame);
+  FrameIndex frame = lookup.started ? cache_.find(lookup.missing, level) : cache_.find(root.pointer, level, root.frame);
   if (frame == kNoFrame) {
-    if (!lookup.started) lookup = {root.pointer, level, true};
+    if (!lookup.started) lookup = {root.pointer, level, true, {}, 0};
     return FindState::missing;
+  }
+  // Having waited, it goes on in the middle: the page that came is compared with what its parent promises all the same.
+  if (lookup.started && cache_.right(lookup.parent, level + 1) &&
+      cache_.find_child(lookup.parent.frame, lookup.index, lookup.missing, level) == kNoFrame) {
+    return FindState::damaged;
   }
   for (; level > 0; --level) {
     cache_.touch_branch(frame);
     const NodeView branch(cache_.bytes(frame));
     const std::size_t index = branch.child_index(key);
     const PageCache::Hint hint = cache_.guess_child(frame, index, level == 1);
-    if (cache_.right(hint)) [[likely]] {
+    if (cache_.right(hint, level - 1)) [[likely]] {
       frame = hint.frame;
       continue;
     }
     const format::ChildPointer child = branch.child(index);
-    frame = cache_.find_child(frame, index, child.id());
+    const PageCache::Hint parent{static_cast<std::uint32_t>(raw(branch.id())), frame};
+    frame = cache_.find_child(frame, index, child, level - 1);
     if (frame == kNoFrame) {
-      lookup = {child, level - 1, true};
-      return FindState::missing;
+      lookup = {child, level - 1, true, parent, static_cast<std::uint32_t>(index)};
+      return cache_.find(child, level - 1) == kNoFrame ? FindState::missing : FindState::damaged;
     }
   }
   return find_in_leaf(frame, key, found);
@@ -61,13 +74,13 @@ struct Step {
 // Confirms the guess of the round before, now that the child's header has had time to arrive.
 void arrive(PageCache& cache, Step& step, MultiLookup& lookup) noexcept {
   step.guessed = false;
-  if (cache.right(step.hint)) [[likely]] {
+  if (cache.right(step.hint, step.level)) [[likely]] {
     step.frame = step.hint.frame;
     return;
   }
   const format::ChildPointer child = NodeView(cache.bytes(step.frame)).child(step.index);
-  step.frame = cache.find_child(step.frame, step.index, child.id());
-  if (step.frame == kNoFrame) lookup.lookup = {child, step.level, true};
+  step.frame = cache.find_child(step.frame, step.index, child, step.level);
+  if (step.frame == kNoFrame) lookup.lookup = {child, step.level, true, {}, 0};
 }
 
 }  // namespace
@@ -84,10 +97,10 @@ void TreeStore::find_many(const TableRoot& root, std::span<MultiLookup> lookups)
       MultiLookup& l = group[i];
       if (l.state == FindState::found) continue;
       steps[i].level = l.lookup.started ? l.lookup.level : root.height - 1;
-      steps[i].frame =
-          l.lookup.started ? cache_.find(l.lookup.missing.id()) : cache_.find(root.pointer.id(), root.frame);
+      steps[i].frame = l.lookup.started ? cache_.find(l.lookup.missing, steps[i].level)
+                                        : cache_.find(root.pointer, steps[i].level, root.frame);
       l.state = FindState::missing;
-      if (steps[i].frame == kNoFrame && !l.lookup.started) l.lookup = {root.pointer, steps[i].level, true};
+      if (steps[i].frame == kNoFrame && !l.lookup.started) l.lookup = {root.pointer, steps[i].level, true, {}, 0};
       if (steps[i].frame != kNoFrame) deepest = std::max(deepest, steps[i].level);
     }
     for (unsigned round = deepest; round > 0; --round) {

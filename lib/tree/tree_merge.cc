@@ -83,7 +83,7 @@ Task<Status> TreeRebuild::append_moved_value(const NodeEntry& entry, bool& moved
   co_return Status();
 }
 
-Task<Status> TreeRebuild::append_leaf(const DirtyNode& dirty_node, bool& changed) {
+Task<Status> TreeRebuild::append_leaf(const DirtyNode& dirty_node, Place place, bool& changed) {
   keep_in_cache_ = cache_.resident(dirty_node.pointer.id());
   const char* copy = nullptr;
   {
@@ -91,6 +91,7 @@ Task<Status> TreeRebuild::append_leaf(const DirtyNode& dirty_node, bool& changed
     copy = scratch_.copy_page(page.bytes());
   }
   const NodeView leaf(copy);
+  co_await check(fitting(leaf, place));
   retire(leaf);
   bool effective = dirty_node.forced;
   std::size_t at = 0;
@@ -124,7 +125,7 @@ Task<Status> TreeRebuild::append_leaf(const DirtyNode& dirty_node, bool& changed
   co_return Status();
 }
 
-Task<Status> TreeRebuild::append_branch(unsigned level, const DirtyNode& dirty_node, Bytes low) {
+Task<Status> TreeRebuild::append_branch(unsigned level, const DirtyNode& dirty_node, Place place, Bytes low) {
   const Bytes bound = scratch_.copy(low);
   const char* copy = nullptr;
   {
@@ -132,6 +133,7 @@ Task<Status> TreeRebuild::append_branch(unsigned level, const DirtyNode& dirty_n
     copy = scratch_.copy_page(page.bytes());
   }
   const NodeView branch(copy);
+  co_await check(fitting(branch, place));
   retire(branch);
   std::uint32_t next = dirty_node.first;
   for (std::uint32_t slot = 0; slot < branch.count();) {
@@ -163,10 +165,10 @@ Task<Status> TreeRebuild::append_branch(unsigned level, const DirtyNode& dirty_n
 }
 
 // A sibling that nothing touches, taken along to fill thin pages.
-Task<Status> TreeRebuild::append_clean(unsigned level, format::ChildPointer pointer, Bytes low) {
+Task<Status> TreeRebuild::append_clean(unsigned level, format::ChildPointer pointer, Place place, Bytes low) {
   if (level > 0) {
     const DirtyNode untouched{pointer, kNoParent, 0, 0, 0, true};
-    co_await check(append_branch(level, untouched, low));
+    co_await check(append_branch(level, untouched, place, low));
     co_return Status();
   }
   const char* copy = nullptr;
@@ -175,6 +177,7 @@ Task<Status> TreeRebuild::append_clean(unsigned level, format::ChildPointer poin
     copy = scratch_.copy_page(page.bytes());
   }
   const NodeView leaf(copy);
+  co_await check(fitting(leaf, place));
   retire(leaf);
   for (std::size_t i = 0; i < leaf.count(); ++i) packer_->add(entry_of(leaf, i, scratch_));
   co_return Status();

@@ -5,6 +5,7 @@
 #include <cambium/rt/check.h>
 
 #include "tree/tree_rebuild.h"
+#include "tree/tree_store.h"
 
 namespace cambium {
 
@@ -39,8 +40,18 @@ void TreeRebuild::read_ahead(unsigned level, std::size_t from) {
   }
 }
 
+// Before anything is allocated: a page of ours that the space map calls free could be given away in this very commit.
+Status TreeRebuild::all_used(const NodeView& branch) {
+  for (std::size_t i = 0; i < branch.count(); ++i) {
+    Status used = writer_.space().expect_used({branch.child(i).id(), 1});
+    if (!used) return used;
+  }
+  return {};
+}
+
 Task<Status> TreeRebuild::plan_changes() {
   levels_.resize(root_.height);
+  co_await check(writer_.space().expect_used({root_.pointer.id(), 1}));
   const auto all = static_cast<std::uint32_t>(changes_.size());
   dirty(root_.height - 1).push_back({root_.pointer, kNoParent, 0, 0, all, false});
   for (unsigned level = root_.height - 1; level > 0; --level) {
@@ -51,6 +62,7 @@ Task<Status> TreeRebuild::plan_changes() {
       read_ahead(level, i);
       PageRef page = co_await check(fetch(nodes[i].pointer, level));
       const NodeView branch(page.bytes());
+      co_await check(all_used(branch));
       for (std::uint32_t first = nodes[i].first; first < nodes[i].end;) {
         const std::size_t slot = branch.child_index(changes_[first].key_view());
         std::uint32_t end = nodes[i].end;
@@ -71,6 +83,7 @@ Task<Status> TreeRebuild::plan_changes() {
 // to overflow extents have to be read to know where those are.
 Task<Status> TreeRebuild::plan_relocation(PageId limit, std::uint64_t pages_max, bool& more) {
   levels_.resize(root_.height);
+  co_await check(writer_.space().expect_used({root_.pointer.id(), 1}));
   dirty(root_.height - 1).push_back({root_.pointer, kNoParent, 0, 0, 0, root_.pointer.id() >= limit});
   const bool all_leaves = root_.overflow_pages != 0;
   std::uint64_t planned = 0;
@@ -82,6 +95,11 @@ Task<Status> TreeRebuild::plan_relocation(PageId limit, std::uint64_t pages_max,
       read_ahead(level, i);
       PageRef page = co_await check(fetch(nodes[i].pointer, level));
       const NodeView branch(page.bytes());
+      co_await check(all_used(branch));
+      // Branches that refer to the same pages over and over would be as many as the paths to them.
+      if (children.size() > writer_.space().file_pages()) {
+        co_return misfit(cache_.device(), branch.id(), "is one of more nodes than the file has pages");
+      }
       for (std::uint32_t slot = 0; slot < branch.count(); ++slot) {
         const format::ChildPointer child = branch.child(slot);
         const bool beyond = child.id() >= limit;

@@ -7,6 +7,7 @@
 #include <cambium/rt/check.h>
 
 #include "base/assert.h"
+#include "tree/tree_store.h"
 
 namespace cambium {
 
@@ -106,7 +107,7 @@ Task<Status> TreeRebuild::grow_root(unsigned& level, std::vector<NewChild>& root
     const NodeView root(page.bytes());
     if (root.count() > 1) break;
     roots.front().pointer = root.child(0);
-    writer_.space().free({root.id(), 1}, root.generation());
+    co_await check(writer_.space().free({root.id(), 1}, root.generation()));
     --root_.node_pages;
     --level;
   }
@@ -168,14 +169,14 @@ Task<Status> TreeRebuild::rebuild_run(unsigned level, std::size_t& node, std::si
     if (is_dirty) {
       read_ahead(level, node);
       if (level == 0) {
-        co_await check(append_leaf(nodes[node], changed));
+        co_await check(append_leaf(nodes[node], {parent, slot}, changed));
       } else {
-        co_await check(append_branch(level, nodes[node], bound));
+        co_await check(append_branch(level, nodes[node], {parent, slot}, bound));
         changed = true;
       }
       ++node;
     } else {
-      co_await check(append_clean(level, NodeView(parent).child(slot), bound));
+      co_await check(append_clean(level, NodeView(parent).child(slot), {parent, slot}, bound));
       ++taken;
     }
     ++slot;
@@ -191,7 +192,9 @@ Task<Status> TreeRebuild::rebuild_run(unsigned level, std::size_t& node, std::si
   packer_->finish();
   co_await check(emit_ready(level));
   scratch_.clear();
-  for (const auto& [run, birth] : retired_) writer_.space().free(run, birth);
+  for (const auto& [run, birth] : retired_) {
+    co_await check(writer_.space().free(run, birth));
+  }
   output_.replacements.push_back(
       {parent_index, slot_first, slot, out_first, static_cast<std::uint32_t>(output_.children.size())});
   co_return Status();
@@ -231,6 +234,13 @@ Task<Result<PageRef>> TreeRebuild::fetch(format::ChildPointer pointer, unsigned 
 
 Task<void> TreeRebuild::breathe() {
   if (core_.over_budget()) co_await core_.yield();
+}
+
+// What is merged has to be in order: entries of a node that does not fit between its parent's separators would not be.
+Status TreeRebuild::fitting(const NodeView& node, Place place) const {
+  if (place.parent == nullptr) return {};
+  const char* const wrong = node::validate_child(NodeView(place.parent), place.slot, node);
+  return wrong == nullptr ? Status() : Status(misfit(cache_.device(), node.id(), wrong));
 }
 
 // The old page is not part of the new version; freed when its run is done.

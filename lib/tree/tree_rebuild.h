@@ -13,7 +13,8 @@
 //   1. Every replaced page is freed exactly once, with its birth generation, and only if it is replaced.
 //   2. Entries of old nodes are copied before the page is unpinned: one pin at a time below the parent's.
 //
-// Errors     io, corruption (reading), no_space (writing): the caller aborts the commit.
+// Errors     io, corruption (reading, or pages that do not fit together), no_space (writing): the caller aborts the
+//            commit.
 // Suspends   reading a node that is not cached, writing, and whenever 300 us have passed.
 #pragma once
 
@@ -74,9 +75,16 @@ class TreeRebuild {
   Task<Result<TableRoot>> rebuild();
   Task<Status> rebuild_level(unsigned level);
   Task<Status> rebuild_run(unsigned level, std::size_t& node, std::size_t group_end, const char* parent);
-  Task<Status> append_leaf(const DirtyNode& node, bool& changed);
-  Task<Status> append_branch(unsigned level, const DirtyNode& node, Bytes low);
-  Task<Status> append_clean(unsigned level, format::ChildPointer pointer, Bytes low);
+  // Where a node hangs: its parent's page, and which child of it; no page for the root.
+  struct Place {
+    const char* parent;
+    std::uint32_t slot;
+  };
+  Status fitting(const node::NodeView& node, Place place) const;
+  Status all_used(const node::NodeView& branch);
+  Task<Status> append_leaf(const DirtyNode& node, Place place, bool& changed);
+  Task<Status> append_branch(unsigned level, const DirtyNode& node, Place place, Bytes low);
+  Task<Status> append_clean(unsigned level, format::ChildPointer pointer, Place place, Bytes low);
   Task<Status> append_change(const Change& change);
   Task<Status> append_moved_value(const node::NodeEntry& entry, bool& moved);
   Task<Status> emit_ready(unsigned level);

@@ -8,14 +8,21 @@
 //   1. Every leaf is at level 0, every child one level below its parent.
 //   2. The keys of child i of a branch lie in [separator i, separator i + 1).
 //   3. A child pointer's checksum and entry count are those of the child.
+//   4. No page, of a node or of a value, is referred to twice.
+// A forged file may break them with right checksums. Whoever reads, scans or rebuilds asks a child whether it keeps
+// what its parent promises (validate_child) and ends with corruption otherwise; level by level, so every walk ends.
 #pragma once
 
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "table_store.h"
 
 namespace cambium {
+
+// A page that is whole, but does not fit the tree around it.
+Error misfit(const BlockDevice& device, PageId page, std::string_view what);
 
 class TreeStore final : public TableStore {
  public:

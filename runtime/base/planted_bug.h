@@ -45,8 +45,8 @@
   BUG(file_cut_too_early, "lib/partition/compact.cc", "cut", "the file is cut before the superblocks say so") \
   BUG(file_cut_under_fallback, "lib/partition/compact.cc", "cut", "the file is cut when only the newest superblock says so") \
   /* pages and the cache */ \
-  BUG(page_checksum_unverified, "lib/cache/page_cache.cc", "damage", "a page's checksum is read, not computed") \
-  BUG(pointer_checksum_unverified, "lib/cache/page_cache.cc", "damage", "a page is not compared with its parent's checksum") \
+  BUG(page_checksum_unverified, "lib/cache/page_reader.cc", "damage", "a page's checksum is read, not computed") \
+  BUG(pointer_checksum_unverified, "lib/cache/page_reader.cc", "damage", "a page is not compared with its parent's checksum") \
   BUG(value_checksum_unverified, "lib/cache/overflow_value.cc", "damage", "the checksum of a long value is not compared") \
   BUG(pinned_frame_evicted, "lib/cache/page_cache.cc", "model", "a pinned page is evicted") \
   BUG(stale_frame_kept, "lib/cache/page_writer.cc", "model", "the cache keeps the old page when its id is written again") \

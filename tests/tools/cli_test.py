@@ -14,7 +14,7 @@ from pathlib import Path
 from cli_case import CliCase, OK, NOT_FOUND, USAGE, CORRUPTION, BUSY, UNSUPPORTED, NO_SPACE, RESOURCE, IO_ERROR, INTERRUPTED
 from cli_case import RESULT_CLASS, binary_records, run_program
 
-VERBS = ('create', 'put', 'get', 'del', 'scan', 'load', 'dump', 'batch', 'stat', 'check', 'compact', 'stress', 'bench',
+VERBS = ('create', 'put', 'get', 'del', 'scan', 'load', 'dump', 'batch', 'stat', 'check', 'salvage', 'compact', 'stress', 'bench',
          'doctor')
 
 
@@ -177,6 +177,48 @@ class ExitCodes(CliCase):
         # The superblocks and the spare copies of the space map are in use too, and damage there is survived.
         self.assertGreaterEqual(found, 3)
         self.assertLess(found, pages)
+
+    def test_check_lists_every_damaged_place_and_salvage_copies_the_rest(self):
+        self.fill(3000)
+        whole = self.cambium('dump', self.file).out
+        rescued = os.path.join(self.dir, 'rescued.cambium')
+        answer = json.loads(self.cambium('salvage', self.file, rescued, '--json').out)
+        self.assertEqual((answer['complete'], answer['entries'], answer['lost']), (True, 3000, []))
+        self.assertEqual(self.cambium('dump', rescued).out, whole)
+        self.cambium('salvage', self.file, rescued, code=USAGE)  # it is there already
+        os.remove(rescued)
+
+        content = bytearray(Path(self.file).read_bytes())
+        used = json.loads(self.cambium('stat', self.file, '--json').out)['stats']['used_pages']
+        broken = 0
+        for page in range(8, len(content) // 4096):  # every tenth leaf, or what was one
+            if content[page * 4096 + 4] == 4 and page % 10 == 0:
+                content[page * 4096 + 1000] ^= 0x10
+                broken += 1
+        self.assertGreater(used, broken)
+        Path(self.file).write_bytes(content)
+        found = self.cambium('check', self.file, code=CORRUPTION)
+        lines = [line for line in found.out.decode().splitlines() if line.startswith('damaged: page ')]
+        self.assertTrue(lines)
+        self.assertIn('table default, keys from ', lines[0])
+        object = json.loads(self.cambium('check', self.file, '--json', code=CORRUPTION).out)
+        self.assertEqual((object['whole'], object['damaged_places'], len(object['damages'])),
+                         (False, len(lines), len(lines)))
+
+        lost = self.cambium('salvage', self.file, rescued, code=CORRUPTION)
+        self.assertIn(b'lost: table default, from ', lost.out)
+        self.assertEqual(Path(self.file).read_bytes(), content)
+        self.cambium('check', rescued)
+        copied = self.cambium('dump', rescued).out.splitlines()
+        self.assertGreater(len(copied), 1000)
+        self.assertLessEqual(set(copied), set(whole.splitlines()))
+
+    def test_salvage_refuses_what_is_no_partition_and_makes_nothing(self):
+        Path(self.file).write_bytes(b'x' * 40960)
+        rescued = os.path.join(self.dir, 'rescued.cambium')
+        self.cambium('salvage', self.file, rescued, code=UNSUPPORTED)
+        self.assertFalse(os.path.exists(rescued))
+        self.cambium('salvage', os.path.join(self.dir, 'absent'), rescued, code=NOT_FOUND)
 
     def test_one_damaged_superblock_is_reported_and_survived(self):
         self.fill(10)

@@ -126,6 +126,8 @@ void add_verb(CLI::App& parent, std::string_view verb, const Options& options) {
     add_format(app, options, "auto (default: by content), tsv, jsonl, mdb");
     app.add_flag("--sorted", to.sorted, "the input ascends by key and the partition is empty: bulk load");
     add_encoding(app, options);
+  } else if (verb == "salvage") {
+    app.add_option("into", to.output_file, "the new partition, which must not be there yet")->required()->type_name("");
   } else if (verb == "batch") {
     add_input(app, options, "a file of operations; - or nothing: standard input");
     add_encoding(app, options);

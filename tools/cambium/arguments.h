@@ -43,6 +43,9 @@ struct Arguments {
   Format format = Format::automatic;
   bool sorted = false;
 
+  // salvage
+  std::string output_file;
+
   // stress
   std::uint64_t seed = 1;
   std::uint64_t ops = 100'000;

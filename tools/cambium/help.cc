@@ -26,7 +26,7 @@ Formats
   mdb-print  the same with printable characters as they are
 )";
 
-constexpr std::array<Text, 15> kTexts = {{
+constexpr std::array<Text, 16> kTexts = {{
     {"", "Keys and values in one file: look, load, check, measure.",
      R"(  cambium create data.cambium
   cambium put data.cambium hello world
@@ -98,7 +98,19 @@ After a line that cannot be read the open group is dropped; earlier groups stay.
 )"},
     {"stat", "Shows what the file holds.", "  cambium stat data.cambium\n  cambium stat data.cambium --json\n", ""},
     {"check", "Reads and verifies everything: pages, keys, counts, free space.", "  cambium check data.cambium\n",
-     "\nExit code 3, and the place and reason, when something is damaged.\n"},
+     R"(
+Exit code 3 when something is damaged. Damage does not stop it: every damaged place is
+listed on standard output, with its page, table, keys and reason.
+)"},
+    {"salvage", "Copies what can still be read of a damaged partition into a new one.",
+     "  cambium salvage damaged.cambium rescued.cambium\n",
+     R"(
+The damaged file is never written to; the new one must not be there yet. What the
+tables still reach is copied. Ranges of keys below a damaged page are looked for in
+leaves that no table reaches any more, the newest version of each key first; such an
+entry may be older than what was lost, or may have been deleted.
+Exit code 0 when nothing was lost, 3 otherwise; the lost ranges are listed.
+)"},
     {"compact", "Gives free space inside the file back to the file system.", "  cambium compact data.cambium\n", ""},
     {"stress", "Writes a reproducible stream, for tests that kill or cut it.",
      R"(  cambium stress data.cambium --seed 7 --ops 100000 --ack-fd 3 3> acks
@@ -117,8 +129,9 @@ acknowledged write or a later one of the stream. Exit code 3 when one does not.
      "  cambium doctor /var/lib/app\n", "\nExit code 7 when a line says fail; warnings cost speed, not correctness.\n"},
 }};
 
-constexpr std::array<std::string_view, 14> kVerbs = {"create", "put",  "get",   "del",     "scan",   "load",  "dump",
-                                                     "batch",  "stat", "check", "compact", "stress", "bench", "doctor"};
+constexpr std::array<std::string_view, 15> kVerbs = {"create",  "put",     "get",    "del",   "scan",
+                                                     "load",    "dump",    "batch",  "stat",  "check",
+                                                     "salvage", "compact", "stress", "bench", "doctor"};
 
 const Text& text_of(std::string_view verb) noexcept {
   for (const Text& text : kTexts) {

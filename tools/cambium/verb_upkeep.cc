@@ -9,6 +9,7 @@
 #include <cambium/partition.h>
 
 #include "base/text.h"
+#include "cambium/encoding.h"
 #include "cambium/progress.h"
 #include "cambium/verbs.h"
 
@@ -47,6 +48,34 @@ ordered_json file_object(const FileFacts& facts) {
   return {{"size_bytes", facts.size_bytes}, {"allocated_bytes", facts.allocated_bytes}, {"page_bytes", kPageBytes}};
 }
 
+// The keys of a damaged place, for people; nothing where no keys are known.
+std::string keys_text(const Damage& damage) {
+  if (damage.from.empty() && damage.to.empty()) return {};
+  return str(", keys from ", damage.from.empty() ? "the first" : in_quotes(damage.from), " to ",
+             damage.to.empty() ? "the last" : in_quotes(damage.to));
+}
+
+std::string damage_text(const Damage& damage) {
+  const std::string page = damage.page != 0 ? str("page ", damage.page) : "no single page";
+  const std::string table = damage.table.empty() ? "" : ", table " + damage.table;
+  return str("damaged: ", page, table, keys_text(damage), ": ", damage.reason, "\n");
+}
+
+ordered_json damages_object(const CheckReport& report) {
+  ordered_json damages = ordered_json::array();
+  for (const Damage& damage : report.damages) {
+    const bool text = is_utf8(damage.from) && is_utf8(damage.to);
+    const Encoding encoding = text ? Encoding::text : Encoding::base64;
+    damages.push_back({{"page", damage.page},
+                       {"table", damage.table},
+                       {"from", encode(encoding, damage.from)},
+                       {"to", encode(encoding, damage.to)},
+                       {"enc", to_string(encoding)},
+                       {"reason", damage.reason}});
+  }
+  return damages;
+}
+
 }  // namespace
 
 Answer verb_stat(Session& session) {
@@ -72,28 +101,39 @@ Answer verb_stat(Session& session) {
 
 Answer verb_check(Session& session) {
   const Progress clock("check", 0, false);
-  const CheckReport found = co_await check(session.db->check());
+  CheckReport found;
+  const Status whole = co_await session.db->check(found);
+  if (!whole && found.whole()) co_return whole.error();  // it could not be carried out
   const double seconds = clock.seconds();
   if (found.superblock_damaged) {
     note(session.arguments, "warning: one copy of the superblock is damaged; the next commit mends it");
   }
   if (!session.plain()) {
     print_object(session, {{"file", session.arguments.file},
-                           {"whole", true},
+                           {"whole", found.whole()},
                            {"tables", found.tables},
                            {"entries", found.entries},
                            {"reachable_pages", found.reachable_pages},
                            {"free_pages", found.free_pages},
                            {"held_pages", found.held_pages},
                            {"superblock_damaged", found.superblock_damaged},
+                           {"damaged_places", found.damaged_places},
+                           {"damages", damages_object(found)},
                            {"seconds", seconds}});
+    if (!whole) co_return whole.error();
     co_return Exit::ok;
   }
+  for (const Damage& damage : found.damages) session.output.write(damage_text(damage));
   line(session, "tables", str(found.tables));
   line(session, "entries", str(found.entries));
   line(session, "reachable pages", humane(found.reachable_pages, "pages"), "read and verified");
   line(session, "free pages", humane(found.free_pages, "pages"));
   line(session, "held pages", humane(found.held_pages, "pages"), "freed, waiting for the next commits");
+  if (!whole) {
+    line(session, "damaged places", str(found.damaged_places),
+         found.damaged_places > found.damages.size() ? "of which the first are listed above" : "listed above");
+    co_return whole.error();
+  }
   session.output.write(str(session.arguments.file, ": whole, checked in ", format_seconds(seconds), "\n"));
   co_return Exit::ok;
 }

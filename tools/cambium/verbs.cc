@@ -15,7 +15,7 @@ constexpr std::uint64_t kLittle = 16 * MiB;
 constexpr std::uint64_t kSome = 64 * MiB;
 constexpr std::uint64_t kMuch = 256 * MiB;
 
-constexpr std::array<Verb, 14> kVerbs = {{
+constexpr std::array<Verb, 15> kVerbs = {{
     {"create", Access::create, kLittle, &verb_create},
     {"put", Access::write, kLittle, &verb_put},
     {"get", Access::read, kLittle, &verb_get},
@@ -26,6 +26,7 @@ constexpr std::array<Verb, 14> kVerbs = {{
     {"batch", Access::write_or_create, kSome, &verb_batch},
     {"stat", Access::read, kLittle, &verb_stat},
     {"check", Access::read, kSome, &verb_check},
+    {"salvage", Access::none, kMuch, &verb_salvage},
     {"compact", Access::write, kSome, &verb_compact},
     {"stress", Access::write_or_create, kSome, &verb_stress},
     {"bench", Access::create, kMuch, &verb_bench},

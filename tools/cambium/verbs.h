@@ -19,6 +19,7 @@ Answer verb_dump(Session& session);
 Answer verb_batch(Session& session);
 Answer verb_stat(Session& session);
 Answer verb_check(Session& session);
+Answer verb_salvage(Session& session);
 Answer verb_compact(Session& session);
 Answer verb_stress(Session& session);
 Answer verb_stress_verify(Session& session);

@@ -49,15 +49,20 @@ class CacheFixture : public DeviceFixture {
     pointers[page] = {page, format::seal_page(bytes.data()), entries.size()};
     disk().poke(kFile, std::uint64_t{page} * kPageBytes, bytes);
   }
+  // Keys ascend with the pages, so that neighbours can hang below one branch.
+  static std::string key_of(std::uint32_t page) { return "k" + std::to_string(1000 + page); }
   void write_leaf(std::uint32_t page, const std::string& value) {
+    const std::string key = key_of(page);
     node::NodeEntry entry;
-    entry.key = "key";
+    entry.key = key;
     entry.value = value;
     write_node(page, 0, {&entry, 1});
   }
   void write_branch(std::uint32_t page, std::uint32_t first_child, std::size_t children) {
     std::vector<std::string> keys;
-    for (std::size_t i = 0; i < children; ++i) keys.push_back("k" + std::to_string(100 + i));
+    for (std::size_t i = 0; i < children; ++i) {
+      keys.push_back(key_of(first_child + static_cast<std::uint32_t>(i)));
+    }
     std::vector<node::NodeEntry> entries(children);
     for (std::size_t i = 0; i < children; ++i) {
       entries[i].key = keys[i];

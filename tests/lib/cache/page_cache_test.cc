@@ -43,7 +43,7 @@ TEST_CASE("page cache: never more pages than frames, and every page comes back r
   rt::Random random(seed);
   CacheFixture f(16, {.seed = seed});
   for (unsigned i = 0; i < 2000; ++i) {
-    const auto page = static_cast<std::uint32_t>(random.between(4, 300));
+    const auto page = static_cast<std::uint32_t>(random.between(8, 300));
     REQUIRE(f.touch(page));
     REQUIRE(f.value_in(f.cache.find(PageId{page})) == "value of page " + std::to_string(page));
     if (i % 100 != 0) continue;
@@ -347,21 +347,21 @@ TEST_CASE("page cache: hints find the right child through evictions, invalidatio
     }
     const std::string expected =
         node::NodeView(f.disk().peek(test::kFile, leaf * kPageBytes, kPageBytes).data()).leaf_entry(0).value.str();
-    FrameIndex parent = f.cache.find(PageId{500 + branch}, root_hints[branch]);
+    FrameIndex parent = f.cache.find(f.pointers[500 + branch], 1, root_hints[branch]);
     REQUIRE((parent == kNoFrame) == (f.cache.find(PageId{500 + branch}) == kNoFrame));
     if (parent == kNoFrame) {
       REQUIRE(f.touch(500 + branch, 1));
-      parent = f.cache.find(PageId{500 + branch}, root_hints[branch]);
+      parent = f.cache.find(f.pointers[500 + branch], 1, root_hints[branch]);
     }
     REQUIRE(node::NodeView(f.cache.bytes(parent)).id() == PageId{500 + branch});
     f.cache.touch_branch(parent);
     const PageRef pin = f.cache.pin(parent);
     const PageCache::Hint hint = f.cache.guess_child(parent, index, true);
-    FrameIndex frame = f.cache.right(hint) ? hint.frame : f.cache.find_child(parent, index, PageId{leaf});
+    FrameIndex frame = f.cache.right(hint, 0) ? hint.frame : f.cache.find_child(parent, index, f.pointers[leaf], 0);
     REQUIRE(frame == f.cache.find(PageId{leaf}));
     if (frame == kNoFrame) {
       REQUIRE(f.touch(leaf));
-      frame = f.cache.find_child(parent, index, PageId{leaf});
+      frame = f.cache.find_child(parent, index, f.pointers[leaf], 0);
     }
     REQUIRE(frame == f.cache.find(PageId{leaf}));
     REQUIRE(f.value_in(frame) == expected);
@@ -382,10 +382,10 @@ TEST_CASE("page cache: a hint never leads to a page that is still arriving") {
     const auto index = static_cast<std::uint32_t>(random.below(12));
     const PageId leaf{20 + index};
     const PageCache::Hint hint = f.cache.guess_child(branch.frame(), index, true);
-    if (f.cache.right(hint)) {
+    if (f.cache.right(hint, 0)) {
       REQUIRE(f.cache.find(leaf) == hint.frame);
     } else if (random.chance(0.3)) {
-      static_cast<void>(f.cache.find_child(branch.frame(), index, leaf));
+      static_cast<void>(f.cache.find_child(branch.frame(), index, f.pointers[raw(leaf)], 0));
     }
     // The device may have put the first bytes in place long before it says that it is done.
     if (f.cache.find(leaf) == kNoFrame) f.cache.prefetch(f.pointers[20 + index], 0);

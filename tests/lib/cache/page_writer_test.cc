@@ -44,7 +44,7 @@ struct Fixture : DeviceFixture {
       runs.push_back(run.value());
     }
     for (std::size_t i = 0; i < runs.size(); ++i) {
-      if (chosen(i)) space->free(runs[i], Generation{2});
+      if (chosen(i)) space->free(runs[i], Generation{2}).value();
     }
     space->committed(Generation{2}, 1);
   }

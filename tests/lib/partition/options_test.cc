@@ -14,7 +14,8 @@ namespace {
 bool same(const Options& a, const Options& b) {
   return a.path == b.path && a.mode == b.mode && a.read_only == b.read_only && a.memory_bytes == b.memory_bytes &&
          a.write_buffer_bytes == b.write_buffer_bytes && a.cache_bytes == b.cache_bytes && a.direct_io == b.direct_io &&
-         a.readahead_pages == b.readahead_pages && a.lock_wait_ms == b.lock_wait_ms;
+         a.readahead_pages == b.readahead_pages && a.lock_wait_ms == b.lock_wait_ms &&
+         a.scrub_mb_per_s == b.scrub_mb_per_s;
 }
 
 TEST_CASE("options: each option that differs from its default is written, alone, and read back") {
@@ -31,6 +32,7 @@ TEST_CASE("options: each option that differs from its default is written, alone,
       {{.direct_io = false}, "direct_io=false"},
       {{.readahead_pages = 0}, "readahead=0"},
       {{.lock_wait_ms = 4'294'967'295}, "lock_wait_ms=4294967295"},
+      {{.scrub_mb_per_s = 20}, "scrub_mb_per_s=20"},
   }));
   CAPTURE(text);
   const std::string written = options.to_string();

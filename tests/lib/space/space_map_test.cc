@@ -140,7 +140,7 @@ TEST_CASE(
         current.push_back({*run, f.generation});
       } else if (!current.empty()) {
         const std::size_t i = random.below(current.size());
-        f.space->free(current[i].run, Generation{current[i].birth});
+        f.space->free(current[i].run, Generation{current[i].birth}).value();
         current.erase(current.begin() + static_cast<std::ptrdiff_t>(i));
       }
     }
@@ -285,7 +285,7 @@ TEST_CASE("space map: the free tail goes, down to the minimum, and what is used 
   const std::uint64_t end = raw(low.value().first) + 100;
   CHECK(f.space->shrink_free_tail(0) == end);
   require_counts(*f.space);
-  f.space->free(low.value(), Generation{2});
+  f.space->free(low.value(), Generation{2}).value();
   f.commit();
   CHECK(f.space->shrink_free_tail(0) == end);  // held by the superblock before
   f.commit();
@@ -332,7 +332,7 @@ TEST_CASE("space map: no_space is said only when no run anywhere is long enough"
     runs.push_back(run.value());
   }
   for (const PageRun& run : runs) {
-    if (random.chance(0.3)) f.space->free(run, Generation{2});
+    if (random.chance(0.3)) f.space->free(run, Generation{2}).value();
   }
   f.commit();
   f.commit();
@@ -377,7 +377,7 @@ TEST_CASE("space map: pages that only the older superblock still sees are counte
   f.commit();
   f.commit();
   CHECK(f.space->held_by_fallback() == 0);
-  f.space->free(run.value(), Generation{2});
+  f.space->free(run.value(), Generation{2}).value();
   f.commit();
   CHECK(f.space->held_pages() == 30);
   CHECK(f.space->held_by_fallback() == 30);
