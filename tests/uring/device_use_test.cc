@@ -18,6 +18,7 @@
 
 #include "base/text.h"
 #include "runtime/rt/core_fixture.h"
+#include "support/child_exit.h"
 #include "support/skip.h"
 
 namespace cambium::test {
@@ -175,7 +176,7 @@ TEST_CASE("device: 100,000 gets are in flight on one thread, with a cache far sm
 template <class Body>
 int in_child(Body body) {
   const pid_t child = ::fork();
-  if (child == 0) ::_exit(body());
+  if (child == 0) exit_child(body());
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
