@@ -45,8 +45,8 @@ class Damage {
 
   void edit(test::Draws& script) {
     const test::Draws::Tape first = script.bytes(1);
-    const bool repaired = (first[0] & kRepair) != 0;
-    switch (static_cast<Edit>((first[0] & ~kRepair) % kEdits)) {
+    const bool repaired = first[0] >= kRepair;
+    switch (static_cast<Edit>(first[0] % kRepair % kEdits)) {
       case Edit::set: {
         const Place place = draw_place(script);
         const test::Draws::Tape bytes = script.bytes(1 + script.below(16));

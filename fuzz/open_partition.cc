@@ -86,8 +86,16 @@ class Visit {
       const Result<Value> value = co_await db.get(key);
       expect(value.code(), "get()");
       if (!value || !file_.must_be_right(entry)) continue;
-      CAMBIUM_FUZZ_REQUIRE(static_cast<bool>(value.value()), "an entry that was not forged is absent");
-      CAMBIUM_FUZZ_REQUIRE(value.value().view() == entry.value, "an entry that was not forged has another value");
+      if (value.value() && value.value().view() == entry.value) continue;
+      std::string way;
+      for (const std::uint32_t page : entry.pages) way += rt::str(" ", page);
+      std::fprintf(stderr, "%s, by the pages%s; forged:", key.c_str(), way.c_str());
+      for (std::uint32_t page = 0; page < file_.forged.size(); ++page) {
+        if (file_.forged[page]) std::fprintf(stderr, " %u", page);
+      }
+      std::fprintf(stderr, "\n");
+      CAMBIUM_FUZZ_REQUIRE(!value.value(), "an entry that was not forged has another value");
+      CAMBIUM_FUZZ_REQUIRE(false, "an entry that was not forged is absent");
     }
   }
 
