@@ -125,8 +125,10 @@ configure_build() {
     planted) configure "$folder" $clang -Dwerror=true -Dplanted_bugs=true "${library_only[@]}" ;;
     verify) configure "$folder" $clang -Dwerror=true -Dverify=true "${library_only[@]}" ;;
     coverage) configure "$folder" $clang -Doptimization=0 "-Dcpp_args=-fprofile-instr-generate -fcoverage-mapping" \
-      "-Dcpp_link_args=-fprofile-instr-generate" "${library_only[@]}" ;;
-    *) fail "no such build: $1 (release gcc asan gcc-asan tsan verify planted coverage)" $exit_usage ;;
+      "-Dcpp_link_args=-fprofile-instr-generate" -Dexamples=disabled -Dbenches=disabled ;;
+    fuzz) configure "$folder" $clang -Doptimization=1 -Dcpp_args=-gline-tables-only \
+      -Db_sanitize=address,undefined -Db_lundef=false -Dverify=true -Dfuzz=true -Dtests=disabled "${library_only[@]}" ;;
+    *) fail "no such build: $1 (release gcc asan gcc-asan tsan verify planted coverage fuzz)" $exit_usage ;;
   esac
 }
 
@@ -135,7 +137,7 @@ export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
 
 formatted_files() {
-  find include runtime lib tests benches examples tools -name '*.h' -o -name '*.cc' |
+  find include runtime lib tests fuzz benches examples tools -name '*.h' -o -name '*.cc' |
     grep -v '^tests/lint/' | sort
 }
 check_format() { formatted_files | xargs clang-format-19 --dry-run --Werror; }

@@ -59,6 +59,7 @@ MAY_INCLUDE = {
     'benches': EVERYTHING,
     'tools': EVERYTHING,
     'tests': EVERYTHING,
+    'fuzz': EVERYTHING,
 }
 SINGLE_HEADERS = {  # headers that are a layer of their own
     'table_store.h': 'table_store',  # the seam between flush and the table kinds; the only one in no folder
@@ -71,7 +72,7 @@ PRIVATE_HEADERS = (  # header, who may include it, why nobody else
     (re.compile(r'(spdlog|fmt)/'), ('runtime/base/log.cc',), 'only runtime/base/log.cc knows spdlog'),
 )
 C_HEADERS = {'stdint.h', 'stddef.h', 'stdbool.h'}  # what a C header of ours may need
-SOURCE_FOLDERS = ('include', 'runtime', 'lib', 'tests', 'benches', 'examples', 'tools')
+SOURCE_FOLDERS = ('include', 'runtime', 'lib', 'tests', 'fuzz', 'benches', 'examples', 'tools')
 EXCLUDED = ('tests/lint/', 'tests/consumer/')  # fixtures that break the rules on purpose; a user's programs
 
 SCRIPT_FOLDERS = SOURCE_FOLDERS + ('.ci', '.github', 'packaging')

@@ -96,16 +96,21 @@ Error differs(std::string_view what, const std::string& key) {
 class ModelRun {
  public:
   ModelRun(Core& core, const ModelSetup& setup, ModelReport& report)
-      : core_(core), setup_(setup), report_(report), random_(setup.seed), keys_(make_keys(setup.keys, random_)) {}
+      : core_(core),
+        setup_(setup),
+        report_(report),
+        random_(setup.tape.empty() ? Draws(setup.seed) : Draws(setup.tape)),
+        keys_(keys_of(setup)) {}
 
   Task<Status> run() {
     co_await check(open());
-    while (report_.operations < setup_.operations) {
+    while (report_.operations < setup_.operations && !random_.ended()) {
       ++report_.operations;
       add_effort();
       Status done = co_await step();
       if (!done) {
-        co_return done.error().within(rt::str("seed ", setup_.seed, ", operation ", report_.operations));
+        co_return done.error().within(
+            rt::str(random_.taped() ? "tape, seed " : "seed ", setup_.seed, ", operation ", report_.operations));
       }
     }
     co_await check(verify_all());
@@ -142,48 +147,112 @@ class ModelRun {
     return {};
   }
 
+  static std::vector<std::string> keys_of(const ModelSetup& setup) {
+    rt::Random random(setup.seed);
+    return make_keys(setup.keys, random);
+  }
+
   // ---- one random operation ----
-  Task<Status> step() {
+  enum class Step : unsigned {
+    put,
+    del,
+    write_batch,
+    del_range,
+    get,
+    ask_get,
+    collect_get,
+    multi_get,
+    scan_range,
+    begin_scan,
+    continue_scan,
+    take_snapshot,
+    drop_snapshot,
+    read_snapshot,
+    check_held_value,
+    compact,
+    flush,
+    verify_all,
+    reopen,
+  };
+  Step draw_step() {
+    if (random_.taped()) return static_cast<Step>(random_.below(static_cast<unsigned>(Step::reopen) + 1));
     const std::uint64_t draw = random_.below(10'000);
+    if (report_.operations % setup_.reopen_every == 0) return Step::reopen;
+    if (report_.operations % setup_.check_every == 0) return Step::verify_all;
+    // Where a flush is under way another one soon follows.
+    if (random_.below(flushes_.empty() ? setup_.flush_every : setup_.flush_every / 10) == 0) return Step::flush;
+    constexpr std::pair<std::uint64_t, Step> kSteps[] = {
+        {3'400, Step::put},           {4'400, Step::del},           {4'600, Step::write_batch},
+        {4'605, Step::del_range},     {6'600, Step::get},           {7'000, Step::ask_get},
+        {7'400, Step::collect_get},   {7'700, Step::multi_get},     {8'000, Step::scan_range},
+        {8'100, Step::begin_scan},    {9'000, Step::continue_scan}, {9'050, Step::take_snapshot},
+        {9'095, Step::drop_snapshot}, {9'800, Step::read_snapshot}, {9'998, Step::check_held_value},
+    };
+    for (const auto& [end, step] : kSteps) {
+      if (draw < end) return step;
+    }
+    return Step::compact;
+  }
+  Task<Status> step() {
     Status done;
-    if (report_.operations % setup_.reopen_every == 0) {
-      done = co_await reopen();
-    } else if (report_.operations % setup_.check_every == 0) {
-      done = co_await verify_all();
-    } else if (random_.below(flushes_.empty() ? setup_.flush_every : setup_.flush_every / 10) == 0) {
-      done = co_await flush();  // where one is under way another one soon follows
-    } else if (draw < 3'400) {
-      done = co_await put();
-    } else if (draw < 4'400) {
-      done = co_await del();
-    } else if (draw < 4'600) {
-      done = co_await write_batch();
-    } else if (draw < 4'605) {
-      done = co_await del_range();
-    } else if (draw < 6'600) {
-      done = co_await get();
-    } else if (draw < 7'000) {
-      done = co_await ask_get();
-    } else if (draw < 7'400) {
-      done = co_await collect_get();
-    } else if (draw < 7'700) {
-      done = co_await multi_get();
-    } else if (draw < 8'000) {
-      done = co_await scan_range(nullptr);
-    } else if (draw < 8'100) {
-      done = begin_scan();
-    } else if (draw < 9'000) {
-      done = co_await continue_scan();
-    } else if (draw < 9'050) {
-      take_snapshot();
-    } else if (draw < 9'095) {
-      drop_snapshot();
-    } else if (draw < 9'800) {
-      done = co_await read_snapshot();
-    } else if (draw < 9'998) {
-      done = check_held_value();
-    } else {
-      done = co_await compact();
+    switch (draw_step()) {
+      case Step::put:
+        done = co_await put();
+        break;
+      case Step::del:
+        done = co_await del();
+        break;
+      case Step::write_batch:
+        done = co_await write_batch();
+        break;
+      case Step::del_range:
+        done = co_await del_range();
+        break;
+      case Step::get:
+        done = co_await get();
+        break;
+      case Step::ask_get:
+        done = co_await ask_get();
+        break;
+      case Step::collect_get:
+        done = co_await collect_get();
+        break;
+      case Step::multi_get:
+        done = co_await multi_get();
+        break;
+      case Step::scan_range:
+        done = co_await scan_range(nullptr);
+        break;
+      case Step::begin_scan:
+        done = begin_scan();
+        break;
+      case Step::continue_scan:
+        done = co_await continue_scan();
+        break;
+      case Step::take_snapshot:
+        take_snapshot();
+        break;
+      case Step::drop_snapshot:
+        drop_snapshot();
+        break;
+      case Step::read_snapshot:
+        done = co_await read_snapshot();
+        break;
+      case Step::check_held_value:
+        done = check_held_value();
+        break;
+      case Step::compact:
+        done = co_await compact();
+        break;
+      case Step::flush:
+        done = co_await flush();
+        break;
+      case Step::verify_all:
+        done = co_await verify_all();
+        break;
+      case Step::reopen:
+        done = co_await reopen();
+        break;
     }
     co_return done;
   }
@@ -490,7 +559,7 @@ class ModelRun {
   Core& core_;
   const ModelSetup& setup_;
   ModelReport& report_;
-  rt::Random random_;
+  Draws random_;
   const std::vector<std::string> keys_;
   std::array<std::uint64_t, 32> lately_ = {};  // indexes into keys_
   std::uint64_t lately_at_ = 0;

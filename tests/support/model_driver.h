@@ -6,6 +6,8 @@
 // flushes that have been asked but not collected; each with what it has to show. Now and then everything is dropped,
 // the partition closed, opened again, checked, and compared as a whole.
 //
+// The operations are drawn from the seed, or (for a fuzzer) from a tape of bytes, and then end with it.
+//
 // Units      operations: one call of the public API each (a batch or a page of a scan is one).
 // Errors     the first disagreement, with the number of the operation; the same setup finds it again.
 #pragma once
@@ -16,6 +18,8 @@
 #include <cambium/rt/core.h>
 #include <cambium/rt/result.h>
 #include <cambium/rt/task.h>
+
+#include "support/draws.h"
 
 namespace cambium::test {
 
@@ -28,6 +32,7 @@ struct ModelSetup {
   std::uint64_t flush_every = 300;  // operations between flushes, about
   std::uint64_t reopen_every = 2'500;
   std::uint64_t check_every = 1'000;
+  Draws::Tape tape;  // not empty: chooses the operations, instead of the seed and of the three numbers above
 };
 
 struct ModelReport {

@@ -15,6 +15,7 @@
 
 #include "base/hash.h"
 #include "base/random.h"
+#include "support/draws.h"
 
 namespace cambium::test {
 
@@ -37,7 +38,7 @@ struct ValueSpec {
 };
 
 // Most values are short; some need one, two or three pages of their own, a few 64 KiB.
-inline ValueSpec draw_value(rt::Random& random) {
+inline ValueSpec draw_value(Draws& random) {
   ValueSpec value;
   value.seed = random.next();
   const std::uint64_t kind = random.below(1000);

@@ -112,6 +112,14 @@ class Loads(CliCase):
             self.assertEqual(self.cambium('dump', self.file).out, b'a\t1\n', text)
             os.remove(self.file)
 
+    # The message showed a bad "enc" by a function that recurses: 300,000 brackets ended the program by a signal.
+    def test_json_nested_without_end_is_a_bad_line(self):
+        nested = b'[' * 300_000 + b']' * 300_000
+        for line in (nested, b'{"k":"a","v":"b","enc":' + nested + b'}', b'{"k":"a","v":' + nested + b'}'):
+            answer = self.cambium('load', self.file, '--format', 'jsonl', stdin=line + b'\n', code=USAGE)
+            self.assertLess(len(answer.err), 1000)
+        self.cambium('load', self.file, '--format', 'jsonl', stdin=b'{"k":"a","v":"b","x":' + nested + b'}\n')
+
     def test_a_dump_that_is_cut_off_is_an_error(self):
         answer = self.cambium('load', self.file, code=USAGE, stdin=b'VERSION=3\nHEADER=END\n 61\n 31\n')
         self.assertIn(b'DATA=END', answer.err)

@@ -17,6 +17,7 @@
 #include <cambium/partition.h>
 
 #include "base/text.h"
+#include "support/child_exit.h"
 #include "support/skip.h"
 #include "uring/ring_fixture.h"
 
@@ -169,7 +170,7 @@ TEST_CASE("device: 100,000 gets are in flight on one thread, with a cache far sm
 template <class Body>
 int in_child(Body body) {
   const pid_t child = ::fork();
-  if (child == 0) ::_exit(body());
+  if (child == 0) exit_child(body());
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;

@@ -71,8 +71,9 @@ Result<Encoding> encoding_of(const ordered_json& object) {
   for (const Encoding encoding : {Encoding::text, Encoding::hex, Encoding::base64}) {
     if (*field == to_string(encoding)) return encoding;
   }
-  return bad_line(str("unknown \"enc\": ", field->dump(-1, ' ', true, ordered_json::error_handler_t::replace)),
-                  "\"enc\" is \"hex\", \"base64\" or \"utf8\"");
+  // Only a string is shown: dump() of a nested value recurses as deep as the input wants.
+  const std::string shown = field->is_string() ? in_quotes(field->get_ref<const std::string&>()) : field->type_name();
+  return bad_line(str("unknown \"enc\": ", shown), "\"enc\" is \"hex\", \"base64\" or \"utf8\"");
 }
 
 class JsonReader final : public RecordReader {

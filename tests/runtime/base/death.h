@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <string>
 
+#include "support/child_exit.h"
+
 namespace cambium::rt::testing {
 
 struct Death {
@@ -31,7 +33,7 @@ Death run_in_child(Body body) {
     for (const int signal : {SIGABRT, SIGSEGV, SIGBUS}) std::signal(signal, SIG_DFL);
     ::dup2(ends[1], STDERR_FILENO);
     body();
-    ::_exit(0);
+    cambium::test::exit_child(0);
   }
   ::close(ends[1]);
   Death death;

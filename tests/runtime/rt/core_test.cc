@@ -369,7 +369,7 @@ TEST_CASE("run: is 0 after a good end, with what was spawned") {
 
 TEST_CASE("run: is 1 after an error, which it prints with its hint") {
   const rt::testing::Death death =
-      rt::testing::run_in_child([] { ::_exit(run(&bad_app, {.backend = Backend::threads})); });
+      rt::testing::run_in_child([] { test::exit_child(run(&bad_app, {.backend = Backend::threads})); });
   CHECK(death.at_all);
   CHECK(!death.by_abort);
   CHECK(death.output == "error: the disk is full\nhint: free some space\n");

@@ -10,8 +10,10 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +23,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +32,7 @@
 #include "rt/io_backend.h"
 #include "rt/request_list.h"
 #include "runtime/rt/core_fixture.h"
+#include "support/child_exit.h"
 
 namespace cambium {
 namespace {
@@ -53,7 +57,7 @@ Result<std::unique_ptr<BlockDevice>> open(Core& core, const std::string& path, F
 template <class BodyT>
 int status_in_child(BodyT body) {
   const pid_t child = ::fork();
-  if (child == 0) ::_exit(body());
+  if (child == 0) test::exit_child(body());
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -102,6 +106,42 @@ TEST_CASE("file device: each kind of refusal has its code, names the path, and h
   REQUIRE(::symlink(loop.c_str(), loop.c_str()) == 0);
   expect_error(open(*core, loop), Errc::invalid_argument, "symbolic links");
   CHECK(core->backend().in_flight() == 0);
+}
+
+TEST_CASE("file device: a socket is refused with what would do instead") {
+  const TempDirectory directory;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = directory.file("socket");
+  REQUIRE(path.size() < sizeof address.sun_path);
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  REQUIRE(::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  const auto core = make_core(Backend::threads);
+  expect_error(open(*core, path), Errc::unsupported, "cannot open " + path);
+  ::close(socket);
+}
+
+TEST_CASE("file device: a program that runs is busy, and can be opened when it has ended") {
+  const TempDirectory directory;
+  const std::string program = directory.file("sleep");
+  std::filesystem::copy_file("/bin/sleep", program);
+  int started[2];
+  REQUIRE(::pipe2(started, O_CLOEXEC) == 0);  // its other end closes when the program has been started
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::execl(program.c_str(), "sleep", "100", nullptr);
+    ::_exit(1);
+  }
+  ::close(started[1]);
+  char byte = 0;
+  REQUIRE(::read(started[0], &byte, 1) == 0);
+  ::close(started[0]);
+  const auto core = make_core(Backend::threads);
+  expect_error(open(*core, program), Errc::busy, "cannot open " + program);
+  ::kill(child, SIGKILL);
+  REQUIRE(::waitpid(child, nullptr, 0) == child);
+  CHECK(open(*core, program));
 }
 
 TEST_CASE("file device: a file without permissions is refused with a hint") {
