@@ -277,6 +277,25 @@ TEST_CASE("wal writer: no position is inside a segment whose header is not at th
   CHECK(f.writer->position_of(Sequence{1}) == 8192);
 }
 
+TEST_CASE("wal writer: a segment is not used again while a write into it is under way") {
+  LogFixture f(2, 2, {.seed = 1, .latency_ticks = {1000, 1000, 1000, 1000}}, 8192);  // one group in each
+  f.open();
+  for (unsigned i = 1; i <= 2; ++i) {
+    REQUIRE(f.append(one_put("key", "value")));
+    f.core().poll();
+    f.core().poll();
+    REQUIRE(f.writer->stats().groups == i);
+  }
+  f.writer->advance_start(f.writer->position_of(Sequence{2}));  // the tables were faster than the log
+  CHECK(f.writer->bytes_used() == 0);
+  CHECK(f.writer->bytes_free() == 0);
+  CHECK(!f.append(one_put("key", "value")));
+  f.run(test::await_room(*f.writer));
+  CHECK(f.append(one_put("key", "value")));
+  f.settle();
+  CHECK(f.writer->bytes_free() != 0);
+}
+
 TEST_CASE("wal writer: a log that was finished goes on where it ended") {
   LogFixture f(8, 12, {.seed = 9});
   rt::Random random(9);
