@@ -132,7 +132,7 @@ TEST_CASE("record assembler: hostile bytes are named, and nothing outside of the
       if (stopped) REQUIRE(assembler.problem() != nullptr);
       at += bytes;
     }
-    damaged += stopped ? 1 : 0;
+    damaged += stopped ? 1u : 0u;
   }
   CHECK(damaged > 2000);
 }

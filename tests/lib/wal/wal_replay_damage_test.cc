@@ -211,7 +211,7 @@ TEST_CASE("wal replay: random bytes under right checksums are refused or replaye
       header.checksum = format::wal_group_checksum(group.data());
     f.disk().poke(test::kFile, offset, group);
     const Result<WalReplay> result = f.replay_now();
-    refused += result ? 0 : 1;
+    refused += result ? 0u : 1u;
     if (!result) REQUIRE(result.code() == Errc::corruption);
   }
   CHECK(refused > 20);

@@ -167,7 +167,7 @@ TEST_CASE("wal writer: a failed write or sync is everybody's error from then on,
 
 Task<void> fails(WalWriter& writer, Sequence sequence, unsigned& failed) {
   Status status = co_await writer.wait_durable(sequence);
-  failed += status ? 0 : 1;
+  failed += status ? 0u : 1u;
 }
 Task<void> wait_many(LogFixture& f, unsigned& failed) {
   TaskGroup waiters;
