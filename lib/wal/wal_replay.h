@@ -12,7 +12,8 @@
 //      replayed is durable, also where a process died that had not synced it.
 //
 // Errors     corruption (file, position, page, and what proves it); io; resource; what the sink answers.
-// Suspends   both functions.
+// Suspends   both functions. The sink is never called again once it has answered an error.
+// Lifetime   a replay under way is not destroyed: it reads ahead (asserted).
 #pragma once
 
 #include <cstdint>
