@@ -60,7 +60,6 @@ WalWriter::WalWriter(BlockDevice& device, const WalLayout& layout, const WalRepl
       marks_(layout.canonical(layout.start_position), Sequence{1}),
       groups_(std::make_unique<Group[]>(staging.count)),
       tail_(replayed.end_position),
-      headers_written_(segments_.next_ordinal()),
       synced_recorded_(replayed.end_position),
       last_appended_(replayed.last_sequence) {
   CAMBIUM_ASSERT(staging.count >= WalStaging::kCountMin && staging.count <= WalStaging::kCountMax);
@@ -395,14 +394,13 @@ void WalWriter::submit(Group& group) noexcept {
 
 void WalWriter::completed(Group& group) noexcept {
   --in_flight_;
-  group.busy = false;
-  free_groups_.push_back(&group);
-  if (group.request.error != 0) {
+  if (group.request.error != 0) {  // it stays busy: nobody knows what of it is at the device
     fail(device_.status_of(group.request));
     return;
   }
+  group.busy = false;
+  free_groups_.push_back(&group);
   ledger_.complete(group.end());
-  if (group.lead_bytes != 0) headers_written_ = std::max(headers_written_, layout_.ordinal_of(group.position) + 1);
   release_segments();
   progressed();
 }
@@ -491,9 +489,15 @@ void WalWriter::add_segment(std::uint32_t first_page) noexcept {
 std::uint64_t WalWriter::position_of(Sequence sequence) const noexcept {
   const bool all = sequence >= last_appended_ && filling_ == nullptr && !large_;
   const std::uint64_t position = all ? tail_ : marks_.position_of(sequence);
-  // Inside a segment whose header is not at the device yet nothing can begin: a replay would not find the segment.
-  const std::uint64_t ordinal = layout_.ordinal_of(position);
-  const std::uint64_t found = ordinal < headers_written_ ? position : layout_.begin_of(ordinal);
+  // Inside a segment whose header is still on its way nothing can begin: a replay would not find the segment. Headers
+  // of later segments may have overtaken it.
+  std::uint64_t found = position;
+  for (std::size_t i = 0; i < staging_.count; ++i) {
+    const Group& group = groups_[i];
+    const bool missing =
+        group.busy && group.lead_bytes != 0 && layout_.ordinal_of(group.position) == layout_.ordinal_of(position);
+    if (missing) found = layout_.begin_of(layout_.ordinal_of(position));
+  }
   return std::max(found, layout_.start_position);
 }
 

@@ -206,12 +206,11 @@ class WalWriter {
   rt::RingQueue<Group*> closed_;
   Group* filling_ = nullptr;
   unsigned in_flight_ = 0;
-  std::uint64_t tail_;                 // where the next group begins
-  std::uint64_t headers_written_ = 0;  // ordinals below this have their headers at the device
-  std::uint64_t synced_recorded_;      // the highest synced_position that a group carries
-  bool resumed_ = true;                // the next group is the first one of this writer
-  bool large_ = false;                 // append_large() is under way
-  Sequence record_first_{};            // of the record being put
+  std::uint64_t tail_;             // where the next group begins
+  std::uint64_t synced_recorded_;  // the highest synced_position that a group carries
+  bool resumed_ = true;            // the next group is the first one of this writer
+  bool large_ = false;             // append_large() is under way
+  Sequence record_first_{};        // of the record being put
 
   Sequence last_appended_;
   Sequence wanted_{};                 // durable up to here, as asked for

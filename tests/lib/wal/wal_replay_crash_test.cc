@@ -248,7 +248,10 @@ TEST_CASE("wal replay: after a power cut at any step a prefix is there, with all
       explorer.explore(static_cast<std::uint32_t>(3 + seed % 5), 30, 9);
       states += explorer.states();
       INFO(explorer.violations().size() << " violations in mode " << static_cast<int>(mode));
-      for (const std::string& violation : explorer.violations()) CHECK(violation.empty());
+      for (const std::string& violation : explorer.violations()) {
+        INFO(violation);
+        CHECK(violation.empty());
+      }
       REQUIRE(explorer.violations().empty());
     }
   }
