@@ -16,6 +16,8 @@
 #include "format/space_page.h"
 #include "format/superblock.h"
 #include "format/table_row.h"
+#include "format/wal_group.h"
+#include "format/wal_segment.h"
 #include "node/node_builder.h"
 #include "node/node_view.h"
 #include "space/allocation_group.h"
@@ -189,6 +191,42 @@ TEST_CASE("golden: a table's row in the catalog") {
   row.overflow_pages = 0x5678;
   const std::string bytes = std::string(reinterpret_cast<const char*>(&row), sizeof row) + "events";
   compare("table_row", bytes);
+}
+
+TEST_CASE("golden: a segment of the log, with its header and a group of two records") {
+  std::string blocks(2 * format::kWalBlockBytes, '\0');
+  auto& segment = *reinterpret_cast<format::WalSegmentHeader*>(blocks.data());
+  segment.segment_pages = 1024;
+  segment.magic = format::kWalMagic;
+  segment.log_id = kFileId;
+  segment.ordinal = 3;
+  segment.previous_end = 3 * 1024 * 4096;
+  segment.checksum = format::wal_checksum(segment);
+  CHECK(blocks.substr(8, 8) == std::string("CAMBWAL\x01"));
+  CHECK(format::intact(segment, kFileId, 1024));
+
+  // The example of wal_group.h, and a batch of two.
+  const std::string one("\x0e\0\0\0\x01\0\0\0\x05\0\0\0\0\0\0\0\x01\0\x01\0\x01\0\0\0\x01\0\0\0kv", 30);
+  const std::string two(
+      "\x25\0\0\0\x02\0\0\0\x06\0\0\0\0\0\0\0"
+      "\x02\0\x04\0\0\0\0\0\x07\0\0\0gone"
+      "\x03\0\x07\0\x02\0\0\0\x07\0\0\0counter+1",
+      53);
+  char* group = blocks.data() + format::kWalBlockBytes;
+  auto& header = *reinterpret_cast<format::WalGroupHeader*>(group);
+  header.payload_bytes = static_cast<std::uint32_t>(one.size() + two.size());
+  header.log_id = kFileId;
+  header.position = segment.previous_end + format::kWalBlockBytes;
+  header.synced_position = segment.previous_end - 8192;
+  header.first_sequence = 5;
+  header.last_sequence = 7;
+  header.flags = format::kWalGroupResumed;
+  const std::string payload = one + two;
+  std::memcpy(group + format::kWalGroupHeaderBytes, payload.data(), payload.size());
+  header.checksum = format::wal_group_checksum(group);
+  CHECK(format::plausible(header, kFileId, header.position, format::kWalBlockBytes));
+  CHECK(format::intact_group(group));
+  compare("wal_segment", blocks);
 }
 
 }  // namespace
