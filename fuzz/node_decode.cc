@@ -41,7 +41,11 @@ std::string key_at(const NodeView& view, std::size_t index) {
 void read_leaf_entry(const NodeView& view, std::size_t index, const std::string& key) {
   bool equal = false;
   CAMBIUM_FUZZ_REQUIRE(view.leaf_lower_bound(key, equal) == index && equal, "a leaf does not find its own key");
-  CAMBIUM_FUZZ_REQUIRE(inside(view.page(), Bytes(view.leaf_record_hint(key), 1)), "a hint outside the page");
+  const std::size_t offset = view.leaf_record_hint(key);
+  CAMBIUM_FUZZ_REQUIRE(offset < kPageBytes, "a hint outside the page");
+  LeafEntry placed{};
+  CAMBIUM_FUZZ_REQUIRE(view.leaf_entry_at(index, view.leaf_record_offset(index), key, placed),
+                       "a true place is denied");
   const LeafEntry entry = view.leaf_entry(index);
   CAMBIUM_FUZZ_REQUIRE(inside(view.page(), entry.value), "a value outside the page");
 

@@ -14,6 +14,7 @@
 #include "base/crc32c.h"
 #include "base/random.h"
 #include "cache/overflow_value.h"
+#include "format/space_page.h"
 #include "fuzz/target.h"
 #include "node/node_builder.h"
 #include "node/node_view.h"
@@ -48,11 +49,11 @@ const SimDisk& disk_at_rest() {
   return disk;
 }
 
-// What the extents hold, if they lie in the file.
+// What the extents hold, if they lie where data can lie.
 bool expected_bytes(const OverflowView& reference, std::string& bytes) {
   for (std::size_t i = 0; i < reference.extent_count(); ++i) {
     const PageRun extent = reference.extent(i);
-    if (raw(extent.first) + extent.pages > kFilePages) return false;
+    if (!format::holds_data(extent.first, extent.pages, kFilePages)) return false;
     bytes += file_content().substr(raw(extent.first) * kPageBytes, std::size_t{extent.pages} * kPageBytes);
   }
   bytes.resize(reference.value_bytes());

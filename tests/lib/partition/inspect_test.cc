@@ -6,11 +6,10 @@
 
 #include "lib/partition/partition_fixture.h"
 #include "support/page_forger.h"
+#include "support/sleep.h"
 
 namespace cambium {
 namespace {
-
-Task<void> sleep_a_while(Core& core) { co_await core.sleep_ns(20'000'000); }
 
 using test::PageForger;
 using test::PartitionFixture;
@@ -142,10 +141,10 @@ TEST_CASE("check: flushes go on beside it, and what they free and reuse is no fa
       REQUIRE(whole);
       CHECK(report.entries == 4000);
       CHECK(db->stats().commits > commits + 2);
-      core->run(sleep_a_while(*core));
+      core->run(test::sleep_a_while(*core));
       REQUIRE(writing);
     }
-    while (core->spawned() > 1) core->run(sleep_a_while(*core));  // the flusher stays
+    while (core->spawned() > 1) core->run(test::sleep_a_while(*core));  // the flusher stays
     core->run(test::close_partition(*db)).value();
   }
   core->drain();

@@ -116,6 +116,7 @@ TEST_CASE("salvage: it never writes over an existing file, and refuses what is n
   Damaged f(100);
   f.disk.create(kOut);
   f.disk.truncate(kOut, 8192);
+  f.disk.poke(kOut, 5000, "somebody's");
   CHECK(f.core->run(run_salvage(*f.core, kMemory)).code() == Errc::exists);
   CHECK(f.disk.file_size(kOut) == 8192);
 

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "lib/partition/partition_fixture.h"
+#include "support/sleep.h"
 
 namespace cambium::test {
 namespace {

@@ -8,6 +8,7 @@
 
 #include "lib/wal/log_fixture.h"
 #include "support/seed.h"
+#include "support/sleep.h"
 #include "wal/log_window.h"
 #include "wal/zero_segment.h"
 
