@@ -38,13 +38,10 @@ struct MissOptions : Options {
 };
 
 // Keeps `depth` gets of uniformly drawn keys in flight and checks every answer.
-class MissDriver final : public GetListener {
+class MissDriver final : public GetClients {
  public:
   MissDriver(AsyncGetter& getter, Workload& workload, unsigned depth, std::uint64_t seed)
-      : getter_(getter), workload_(workload), random_(seed), slots_(depth) {
-    for (unsigned slot = 0; slot < depth; ++slot) free_.push_back(slot);
-    getter_.start(*this);
-  }
+      : getter_(getter), workload_(workload), random_(seed), clients_(depth) {}
 
   Sample run(double seconds) {
     get_for(kWarmupSeconds);
@@ -52,45 +49,38 @@ class MissDriver final : public GetListener {
     const std::uint64_t read_bytes_start = process_io().read_bytes;
     Sample sample = measure([&] { return get_for(seconds); });
     const double reads = static_cast<double>(process_io().read_bytes - read_bytes_start) / kPageBytes;
-    while (free_.size() < slots_.size()) getter_.poll();
     add_extras(sample, reads);
     return sample;
   }
 
-  void on_get(std::uint64_t tag, bool found, std::string_view value) override {
-    Slot& slot = slots_[tag];
+  bool next(unsigned slot, std::string_view& key) override {
+    Client& client = clients_[slot];
+    client.submitted_at = now_seconds();
+    if (client.submitted_at >= end_) return false;
+    client.key = workload_.key(random_.below(workload_.key_count()));
+    key = client.key.view();
+    return true;
+  }
+
+  void on_get(unsigned slot, bool found, std::string_view value) override {
+    const Client& client = clients_[slot];
     if (!found) fail("a get did not find its key");
-    if (!workload_.matches(slot.key.view(), value)) fail("a get returned a wrong value");
-    latencies_us_.push_back(static_cast<float>((now_seconds() - slot.submitted_at) * 1e6));
-    free_.push_back(static_cast<unsigned>(tag));
+    if (!workload_.matches(client.key.view(), value)) fail("a get returned a wrong value");
+    latencies_us_.push_back(static_cast<float>((now_seconds() - client.submitted_at) * 1e6));
     ++get_count_;
   }
 
  private:
-  struct Slot {
+  struct Client {
     Key key;
     double submitted_at = 0;
   };
 
   std::uint64_t get_for(double seconds) {
     get_count_ = 0;
-    for (const double end = now_seconds() + seconds; now_seconds() < end;) {
-      submit_all_free();
-      getter_.poll();
-    }
+    end_ = now_seconds() + seconds;
+    getter_.run(*this, static_cast<unsigned>(clients_.size()));
     return get_count_;
-  }
-
-  // A get answered from the cache frees its slot at once; the loop goes on until `depth` are pending,
-  // for at most one round per slot, so that an engine that always hits cannot hold it here for ever.
-  void submit_all_free() {
-    for (std::size_t budget = slots_.size(); !free_.empty() && budget > 0; --budget) {
-      const unsigned slot = free_.back();
-      free_.pop_back();
-      slots_[slot].key = workload_.key(random_.below(workload_.key_count()));
-      slots_[slot].submitted_at = now_seconds();
-      getter_.submit(slots_[slot].key.view(), slot);
-    }
   }
 
   void add_extras(Sample& sample, double reads) {
@@ -107,10 +97,10 @@ class MissDriver final : public GetListener {
   AsyncGetter& getter_;
   Workload& workload_;
   Random random_;
-  std::vector<Slot> slots_;
-  std::vector<unsigned> free_;
+  std::vector<Client> clients_;
   std::vector<float> latencies_us_;
   std::uint64_t get_count_ = 0;
+  double end_ = 0;
 };
 
 class MissBench {

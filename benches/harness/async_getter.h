@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Gets with many in flight on one thread: what bench_miss drives.
-//
-// The driver keeps `depth` gets in flight: it submits until that many are pending and then polls. An
-// engine that answers at once (the page was cached) may report from within submit().
+// Gets with many in flight on one thread: what bench_miss drives. A closed loop: each slot asks for its next key as
+// soon as it has its answer, as the clients of a server would.
 //
 // Invariants
-//   1. Each submitted get is reported exactly once, from submit() or from poll().
-//   2. The driver calls neither submit() nor poll() from within a report.
+//   1. Each key that next() gave is reported exactly once before run() returns.
 //
-// Lifetime   the key is consumed when submit() returns; the value is valid during the report only.
+// Lifetime   a key lives until its answer is reported; a value during the report only.
 // Units      spin_us microseconds; 0 means that waiting blocks at once.
 #pragma once
 
@@ -17,21 +14,23 @@
 
 namespace cambium::bench {
 
-class GetListener {
+// Where the gets come from and where their answers go.
+class GetClients {
  public:
-  virtual void on_get(std::uint64_t tag, bool found, std::string_view value) = 0;
+  // The next key of this slot; false: the slot is done.
+  virtual bool next(unsigned slot, std::string_view& key) = 0;
+  virtual void on_get(unsigned slot, bool found, std::string_view value) = 0;
 
  protected:
-  ~GetListener() = default;
+  ~GetClients() = default;
 };
 
 class AsyncGetter {
  public:
-  virtual void start(GetListener& listener) = 0;  // once before the first submit(); may be called again later
-  virtual void submit(std::string_view key, std::uint64_t tag) = 0;
-  virtual void poll() = 0;  // waits for at least one report, unless nothing is in flight
+  // Keeps a get in flight for every slot below `slot_count` until all of them are done.
+  virtual void run(GetClients& clients, unsigned slot_count) = 0;
 
-  // How long poll() looks for completions before it blocks. False: the engine has no such setting.
+  // How long a wait looks for completions before it blocks. False: the engine has no such setting.
   virtual bool set_spin_us(unsigned spin_us) = 0;
 
  protected:

@@ -3,30 +3,27 @@
 
 namespace cambium::bench {
 
-void BatchGetter::start(GetListener& listener) {
-  listener_ = &listener;
-  tags_.clear();
-}
-
-void BatchGetter::submit(std::string_view key, std::uint64_t tag) {
-  if (keys_.size() == tags_.size()) keys_.emplace_back();
-  keys_[tags_.size()].assign(key);
-  tags_.push_back(tag);
-}
-
-void BatchGetter::poll() {
-  if (tags_.empty()) return;
-  views_.assign(keys_.begin(), keys_.begin() + static_cast<std::ptrdiff_t>(tags_.size()));
-  found_.assign(tags_.size(), false);
-  auto report = [this](std::size_t index, std::string_view value) {
+void BatchGetter::run(GetClients& clients, unsigned slot_count) {
+  auto report = [&](std::size_t index, std::string_view value) {
     found_[index] = true;
-    listener_->on_get(tags_[index], true, value);
+    clients.on_get(slots_[index], true, value);
   };
-  engine_.multi_get(views_, report);
-  for (std::size_t index = 0; index < tags_.size(); ++index) {
-    if (!found_[index]) listener_->on_get(tags_[index], false, {});
+  for (;;) {
+    slots_.clear();
+    views_.clear();
+    for (unsigned slot = 0; slot < slot_count; ++slot) {
+      std::string_view key;
+      if (!clients.next(slot, key)) continue;
+      slots_.push_back(slot);
+      views_.push_back(key);
+    }
+    if (slots_.empty()) return;
+    found_.assign(slots_.size(), false);
+    engine_.multi_get(views_, report);
+    for (std::size_t index = 0; index < slots_.size(); ++index) {
+      if (!found_[index]) clients.on_get(slots_[index], false, {});
+    }
   }
-  tags_.clear();
 }
 
 }  // namespace cambium::bench

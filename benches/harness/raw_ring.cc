@@ -138,7 +138,11 @@ class RawRing {
       submit_and_wait();
       const unsigned count = reap();
       now = now_seconds();
-      for (unsigned index = 0; index < count; ++index) submit(finished_[index], now);
+      for (unsigned index = 0; index < count; ++index) {
+        submit(finished_[index], now);
+        // Faster at depth 32 than one submission per round, and not dearer.
+        if (io_uring_sq_ready(&ring_) >= std::clamp(depth_ / 8, 1u, 16u)) count_enter(io_uring_submit(&ring_));
+      }
       read_count += count;
     }
     return read_count;

@@ -62,28 +62,12 @@ Task<Result<std::uint64_t>> scan_all(Partition& db, bool reverse, KvAdapter::Ent
   co_return count;
 }
 
-// Gets with many in flight: each that has to wait is followed by a task of its own.
+// Gets with many in flight: a coroutine for each slot.
 class CambiumGetter final : public AsyncGetter {
  public:
   CambiumGetter(Core& core, Partition& db) : core_(core), db_(db) {}
 
-  void start(GetListener& listener) override { listener_ = &listener; }
-
-  void submit(std::string_view key, std::uint64_t tag) override {
-    Op<Value> op = db_.get(key);
-    if (op.ready()) {
-      report(op.result(), tag);
-    } else {
-      ++in_flight_;
-      core_.spawn(follow(std::move(op), tag, *this));
-    }
-  }
-
-  void poll() override {
-    if (in_flight_ == 0) return;
-    reported_.reset();
-    core_.run(wait_for_report(reported_));
-  }
+  void run(GetClients& clients, unsigned slot_count) override { core_.run(serve_all(*this, clients, slot_count)); }
 
   bool set_spin_us(unsigned spin_us) override {
     core_.set_spin_us(spin_us);
@@ -91,24 +75,24 @@ class CambiumGetter final : public AsyncGetter {
   }
 
  private:
-  static Task<void> follow(Op<Value> op, std::uint64_t tag, CambiumGetter& getter) {
-    Result<Value> value = co_await op;
-    --getter.in_flight_;
-    getter.report(value, tag);
-    getter.reported_.set();
+  static Task<void> serve(Partition& db, GetClients& clients, unsigned slot, unsigned& left, Event& done) {
+    std::string_view key;
+    while (clients.next(slot, key)) {
+      Result<Value> value = co_await db.get(key);
+      if (!value) fail("cambium: " + std::string(value.error().message()));
+      clients.on_get(slot, static_cast<bool>(*value), value->view());
+    }
+    if (--left == 0) done.set();
   }
-  static Task<void> wait_for_report(Event& reported) { co_await reported.wait(); }
-
-  void report(Result<Value>& result, std::uint64_t tag) {
-    if (!result) fail("cambium: " + std::string(result.error().message()));
-    listener_->on_get(tag, static_cast<bool>(*result), result->view());
+  static Task<void> serve_all(CambiumGetter& self, GetClients& clients, unsigned slot_count) {
+    unsigned left = slot_count;
+    Event done;
+    for (unsigned slot = 0; slot < slot_count; ++slot) self.core_.spawn(serve(self.db_, clients, slot, left, done));
+    co_await done.wait();
   }
 
   Core& core_;
   Partition& db_;
-  GetListener* listener_ = nullptr;
-  std::size_t in_flight_ = 0;
-  Event reported_;
 };
 
 class CambiumAdapter final : public KvAdapter {

@@ -102,7 +102,8 @@ FrameIndex PageCache::find_child(FrameIndex parent, std::size_t index, const for
 
 // ---- loading ------------------------------------------------------------------------------------------------------
 
-PageCache::Load& PageCache::start_load(const format::ChildPointer& pointer, unsigned level, FrameIndex frame) noexcept {
+PageCache::Load& PageCache::start_load(const format::ChildPointer& pointer, unsigned level, FrameIndex frame,
+                                       bool ahead) noexcept {
   if (free_loads_.empty()) {
     free_loads_.push_back(static_cast<std::uint32_t>(loads_.size()));
     loads_.push_back(std::make_unique<Load>());
@@ -125,6 +126,7 @@ PageCache::Load& PageCache::start_load(const format::ChildPointer& pointer, unsi
   char* data = memory_ + std::size_t{frame} * kPageBytes;
   load.request = {};
   load.request.io = {.kind = rt::IoKind::read,
+                     .gather = ahead,
                      .buffer_index = arena_.index_of(data, kPageBytes),
                      .bytes = kPageBytes,
                      .offset = std::uint64_t{pointer.page} * kPageBytes,
@@ -150,6 +152,7 @@ void PageCache::loaded(Load& load) noexcept {
     meta.state = load.discard ? State::orphan : State::ready;
     meta.page = load.discard ? 0 : load.pointer.page;
     meta.used = load.level == 0 ? 0 : kBranchCredit;
+    meta.fresh = load.level == 0;
   }
   free_loads_.push_back(load.index);
   while (waiters != nullptr) {
@@ -172,7 +175,7 @@ bool PageCache::prefetch(const format::ChildPointer& pointer, unsigned level) no
   if (!format::holds_data(pointer.id(), 1, device_.size_bytes() / kPageBytes)) return false;  // fetch() says so
   const FrameIndex frame = take_frame();
   if (frame == kNoFrame) return false;
-  const Load& load = start_load(pointer, level, frame);
+  const Load& load = start_load(pointer, level, frame, true);
   meta_[load.frame].prefetched = true;
   ++stats_.prefetches;
   return true;
@@ -195,7 +198,7 @@ bool PageCache::join(FetchAwaiter& awaiter) noexcept {
       awaiter.list_ = &frame_waiters_;
       return true;
     }
-    frame = start_load(awaiter.pointer_, awaiter.level_, frame).frame;
+    frame = start_load(awaiter.pointer_, awaiter.level_, frame, false).frame;
   }
   Load& load = *loads_[meta_[frame].load];
   awaiter.next_ = load.waiters;

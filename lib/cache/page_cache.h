@@ -131,17 +131,18 @@ class PageCache {
     if (block == kNoHints) [[unlikely]]
       return {};
     const Hint hint = hints_[std::size_t{block} * kHintsPerBlock + index];
-    if (hint.frame >= count_) [[unlikely]]
+    if (hint.frame >= count_ || outdated(hint)) [[unlikely]]
       return {};
     prefetch_lines(bytes(hint.frame), leaf ? kLeafLines : kBranchLines);
     if (leaf) __builtin_prefetch(&meta_[hint.frame]);
     return hint;
   }
   // Is the hint right? The page's own header tells, in a line that is needed next anyway: it is cleared before other
-  // bytes are read into the frame. While reads are in flight the frame has to be ready as well: a page that comes back
-  // to a frame it was in before shows its header before the rest of it has arrived, and before it was verified.
+  // bytes are read into the frame. While reads are in flight the frame's own record is asked first: a page that comes
+  // back to a frame it was in before shows its header before the rest of it has arrived, and before it was verified;
+  // and where pages come and go, most hints are wrong, and the header would be a miss for nothing.
   bool right(Hint hint, unsigned level) const noexcept {
-    if (hint.frame == kNoFrame || (loading_ != 0 && meta_[hint.frame].state != State::ready)) return false;
+    if (hint.frame == kNoFrame || outdated(hint)) return false;
     const format::PageHeader& header = format::header_of(bytes(hint.frame));
     return header.page_id == hint.page && header.level == level;
   }
@@ -150,12 +151,16 @@ class PageCache {
   FrameIndex find_child(FrameIndex parent, std::size_t index, const format::ChildPointer& pointer,
                         unsigned level) noexcept;
   const char* bytes(FrameIndex frame) const noexcept { return memory_ + std::size_t{frame} * kPageBytes; }
+  // The visit that a page was read for does not count: only what is asked for again outlives a round of the clock.
   void touch(FrameIndex frame) noexcept {
-    if (meta_[frame].used == 0) meta_[frame].used = 1;
+    FrameMeta& meta = meta_[frame];
+    if (meta.used == 0) {
+      meta.used = meta.fresh ? 0 : 1;
+      meta.fresh = false;
+    }
   }
-  // Branches are met so often that every eighth visit is enough to keep them: it saves a cache line per level.
   void touch_branch(FrameIndex frame) noexcept {
-    if ((++branch_visits_ & 7) == 0) meta_[frame].used = kBranchCredit;
+    if (meta_[frame].used != kBranchCredit) meta_[frame].used = kBranchCredit;
   }
   PageRef pin(FrameIndex frame) noexcept {
     pin_frame(frame);
@@ -235,6 +240,7 @@ class PageCache {
   bool has_free_frame() const noexcept { return !free_frames_.empty(); }
   std::size_t pinned() const noexcept { return pinned_; }  // frames with a pin
   std::size_t loading() const noexcept { return loading_; }
+  bool mostly_misses() const noexcept { return loading_ >= 4; }  // by what is being read at the moment
   const CacheStats& stats() const noexcept { return stats_; }
 
  private:
@@ -262,7 +268,8 @@ class PageCache {
     State state = State::free;
     std::uint8_t used = 0;
     std::uint8_t visits = 0;
-    bool prefetched = false;
+    bool prefetched : 1 = false;
+    bool fresh : 1 = false;  // read, and not asked for since
   };
   static_assert(sizeof(FrameMeta) == 32, "one line of memory holds it");
   struct Load {
@@ -289,11 +296,12 @@ class PageCache {
     if (--meta_[frame].pins == 0) unpinned(frame);
   }
   void unpinned(FrameIndex frame) noexcept;
+  bool outdated(Hint hint) const noexcept { return loading_ != 0 && meta_[hint.frame].page != hint.page; }
   FrameIndex take_frame() noexcept;
   void clear_frame(FrameIndex frame) noexcept;
   void free_frame(FrameIndex frame) noexcept;
   void drop_hints(FrameIndex frame) noexcept;
-  Load& start_load(const format::ChildPointer& pointer, unsigned level, FrameIndex frame) noexcept;
+  Load& start_load(const format::ChildPointer& pointer, unsigned level, FrameIndex frame, bool ahead) noexcept;
   void loaded(Load& load) noexcept;
   bool join(FetchAwaiter& awaiter) noexcept;  // false: the awaiter has its error
   // Frames that are about to come free: waiting for one is no deadlock.
@@ -314,7 +322,6 @@ class PageCache {
   std::vector<std::unique_ptr<Load>> loads_;
   std::vector<std::uint32_t> free_loads_;
   std::size_t hand_ = 0;
-  std::uint64_t branch_visits_ = 0;
   std::uint32_t epoch_ = 0;  // odd while a version is being built
   std::uint32_t building_ = 0;
   std::size_t pinned_ = 0;

@@ -20,12 +20,20 @@ Task<Status> PartitionState::compact(double slack) {
   co_return status;
 }
 
-// Is more than the slack of the file free, or would be once the fallback superblock has moved on? What snapshots hold
-// does not count: moving things about would not bring it back.
+// What snapshots hold does not count: moving things about would not bring it back. What waits only for the fallback
+// superblock to move on does.
+std::uint64_t Compactor::spare_pages() const noexcept {
+  return partition_.space->free_pages() + partition_.space->held_by_fallback();
+}
+// Measured by what is in use, so that it means the same beside snapshots, however much they hold.
 bool Compactor::excess() const noexcept {
+  return static_cast<double>(spare_pages()) >
+         slack_ * static_cast<double>(partition_.space->used_pages()) + kSlackPages;
+}
+// The length of the file that is aimed at: what has to stay, and a little room.
+std::uint64_t Compactor::target_pages() const noexcept {
   const SpaceMap& space = *partition_.space;
-  const std::uint64_t spare = space.free_pages() + space.held_by_fallback();
-  return static_cast<double>(spare) > slack_ * static_cast<double>(space.file_pages()) + kSlackPages;
+  return space.file_pages() - spare_pages() + space.used_pages() / 64 + kSlackPages / 2;
 }
 
 Task<Status> Compactor::run() {
@@ -50,7 +58,7 @@ Task<Status> Compactor::round() {
   progress_ = space.file_pages() < before;
   if (!excess()) co_return Status();
 
-  const std::uint64_t target = space.used_pages() + space.used_pages() / 64 + kSlackPages / 2;
+  const std::uint64_t target = target_pages();
   if (target >= space.file_pages()) co_return Status();
   space.set_ceiling(target);
   Status moved = co_await move_pages(PageId{target});
@@ -94,8 +102,7 @@ Task<Status> Compactor::move_pages(PageId limit) {
 Task<Status> Compactor::cut_tail() {
   SpaceMap& space = *partition_.space;
   const std::uint64_t before = space.file_pages();
-  const std::uint64_t floor = space.used_pages() + space.used_pages() / 64 + kSlackPages / 2;
-  const std::uint64_t after = space.shrink_free_tail(floor);
+  const std::uint64_t after = space.shrink_free_tail(target_pages());
   if (after == before) co_return Status();
   Status cut;
   if (CAMBIUM_PLANTED(file_cut_too_early)) cut = co_await partition_.device->resize(after * kPageBytes);

@@ -17,7 +17,7 @@ class PartitionState;
 
 class Compactor {
  public:
-  // `slack`: the part of the file that may stay free.
+  // `slack`: how much of the file may stay free, as a part of the pages in use.
   Compactor(PartitionState& partition, double slack) noexcept : partition_(partition), slack_(slack) {}
   Task<Status> run();
 
@@ -26,7 +26,9 @@ class Compactor {
   static constexpr std::uint64_t kSlackPages = 64;       // a file this small is not worth cutting
   static constexpr unsigned kRoundsMax = 1u << 16;
 
+  std::uint64_t spare_pages() const noexcept;
   bool excess() const noexcept;
+  std::uint64_t target_pages() const noexcept;
   Task<Status> round();
   Task<Status> move_pages(PageId limit);
   Task<Status> cut_tail();

@@ -178,7 +178,7 @@ Task<Status> PartitionState::flush(FlushOptions flush_options) {
   }
   if (CAMBIUM_PLANTED(flush_acknowledged_early)) co_return Status();
   co_await check(flusher->wait_for(through));
-  constexpr double kSlack = 1.0 / 3;
+  constexpr double kSlack = 1.0 / 2;
   if (flush_options.trim && !buffers->has_frozen()) {
     co_await check(compact(kSlack));
   }

@@ -35,7 +35,12 @@ FindState TreeStore::find(const TableRoot& root, Bytes key, Lookup& lookup, Foun
     if (!lookup.started) lookup = {root.pointer, level, true, {}, 0};
     return FindState::missing;
   }
-  // Having waited, it goes on in the middle: the page that came is compared with what its parent promises all the same.
+  // Having waited, it goes on in the middle. A leaf that has the key answers; of any other page that came, what it does
+  // not have means something only if it keeps what its parent promises.
+  if (lookup.started && level == 0) {
+    const FindState state = find_in_leaf(frame, key, found);
+    if (state == FindState::found) return state;
+  }
   if (lookup.started && cache_.right(lookup.parent, level + 1) &&
       cache_.find_child(lookup.parent.frame, lookup.index, lookup.missing, level) == kNoFrame) {
     return FindState::damaged;
@@ -44,10 +49,13 @@ FindState TreeStore::find(const TableRoot& root, Bytes key, Lookup& lookup, Foun
     cache_.touch_branch(frame);
     const NodeView branch(cache_.bytes(frame));
     const std::size_t index = branch.child_index(key);
-    const PageCache::Hint hint = cache_.guess_child(frame, index, level == 1);
-    if (cache_.right(hint, level - 1)) [[likely]] {
-      frame = hint.frame;
-      continue;
+    // Where most leaves are read from the device, a hint is one more line to wait for, and wrong.
+    if (level > 1 || !cache_.mostly_misses()) {
+      const PageCache::Hint hint = cache_.guess_child(frame, index, level == 1);
+      if (cache_.right(hint, level - 1)) [[likely]] {
+        frame = hint.frame;
+        continue;
+      }
     }
     const format::ChildPointer child = branch.child(index);
     const PageCache::Hint parent{static_cast<std::uint32_t>(raw(branch.id())), frame};

@@ -25,7 +25,8 @@ class RequestList {
     first_ = &request;
     if (last_ == nullptr) last_ = &request;
   }
-  IoRequest* pop_front() noexcept {  // null when empty
+  const IoRequest* front() const noexcept { return first_; }  // null when empty
+  IoRequest* pop_front() noexcept {                           // null when empty
     IoRequest* const request = first_;
     if (request == nullptr) return nullptr;
     first_ = request->next;

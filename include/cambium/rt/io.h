@@ -24,6 +24,7 @@ enum class IoKind : std::uint8_t {
 struct IoRequest {
   IoKind kind = IoKind::read;
   bool durable = false;            // write: complete only when on stable storage (RWF_DSYNC)
+  bool gather = false;             // nobody waits for it yet: goes with what the turn brings, neighbours as one
   std::int32_t file = -1;          // the backend's handle
   std::int32_t buffer_index = -1;  // registered buffer that `data` lies in, or -1
   std::int32_t result = 0;
