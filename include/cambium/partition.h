@@ -21,9 +21,9 @@
 // Threads    everything on the core that opened it.
 // Lifetime   scans, snapshots, values and operations end before close(), which waits for operations and refuses
 //            (busy) while snapshots or scans are held. A partition ends before its core. Destroyed without close() it
-//            loses what was neither flushed nor logged, and winds down on the loop: it ends its background work and its I/O, then
-//            unlocks the file. Until the loop has turned that far (Core::drain(), or poll() until idle()) the file
-//            stays locked, and the core may not go. run(app) does it by itself.
+//            loses what was neither flushed nor logged, and winds down on the loop: it ends its background work and its
+//            I/O, then unlocks the file. Until the loop has turned that far (Core::drain(), or poll() until idle()) the
+//            file stays locked, and the core may not go. run(app) does it by itself.
 #pragma once
 
 #include <cstdint>
@@ -138,7 +138,8 @@ class CAMBIUM_EXPORT Partition {
   Stats stats() const;
   Options options() const;  // as opened, with what was derived filled in
 
-  // Flushes, ends the log so that the next open need not read it, stops background work, unlocks the file. Errors: busy while snapshots or scans are held.
+  // Flushes, ends the log so that the next open need not read it, stops background work, unlocks the file. Errors: busy
+  // while snapshots or scans are held.
   Op<void> close();
 
  private:

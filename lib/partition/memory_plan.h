@@ -19,7 +19,7 @@ struct MemoryPlan {
   std::uint64_t buffer_bytes;   // one write buffer
   std::uint64_t staging_bytes;  // one staging buffer
   std::uint64_t staging_buffers;
-  std::uint64_t space_pages;  // staging of space map pages
+  std::uint64_t space_pages;      // staging of space map pages
   std::uint64_t wal_group_bytes;  // one staging buffer of the log
   std::uint64_t wal_groups;       // 0 = no log
   std::uint64_t wal_segment_bytes;

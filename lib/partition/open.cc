@@ -133,7 +133,8 @@ Status PartitionState::map_memory() {
   at += plan.space_pages * kPageBytes;
   if (plan.wal_groups != 0) {
     const std::size_t wal_bytes = plan.wal_group_bytes * plan.wal_groups;
-    log_staging = {at, plan.wal_groups, static_cast<std::uint32_t>(plan.wal_group_bytes), arena->index_of(at, wal_bytes)};
+    log_staging = {at, plan.wal_groups, static_cast<std::uint32_t>(plan.wal_group_bytes),
+                   arena->index_of(at, wal_bytes)};
   }
   buffers = std::make_unique<BufferSet>(plan.buffer_bytes);
   return {};
@@ -196,8 +197,8 @@ Task<Status> PartitionState::start_log() {
   } else {
     co_await committer->lane().lock();
     const MutexGuard lane(committer->lane());
-    const std::uint64_t salt = committer->record().page.file_id ^ static_cast<std::uint64_t>(core.now_ns()) ^
-                               raw(committer->newest()) << 32;
+    const std::uint64_t salt =
+        committer->record().page.file_id ^ static_cast<std::uint64_t>(core.now_ns()) ^ raw(committer->newest()) << 32;
     ready = co_await log->begin(*committer, salt, last_sequence, log_staging, policy);
   }
   recovery.reset();

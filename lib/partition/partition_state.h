@@ -113,6 +113,7 @@ class PartitionState {
   Sequence asked_durable{};  // the newest write whose durability was asked for with it
   std::uint64_t recovery_ns = 0;
   std::uint64_t recovery_records = 0;
+  std::uint64_t recovery_bytes = 0;  // of the log
   bool superblock_damaged = false;
   bool closing = false;
   bool loading = false;             // a sorted load is under way: nothing else writes

@@ -47,7 +47,7 @@ bool Recovery::take(const WalRecord& record) {
   if (!refuses(record)) return false;
   const std::size_t cost = cost_of(buffers.active(), record);
   if (!buffers.active().fits_batch(record.entries.size(), cost)) {
-    const bool rotated = !buffers.active_empty() && buffers.rotate();
+    const bool rotated = !buffers.active_empty() && buffers.rotate(partition_.options.read_only);
     if (!rotated || !buffers.active().fits_batch(record.entries.size(), cost)) {
       left_over_ = looking_;
       return looking_;
@@ -87,12 +87,12 @@ Task<Status> Recovery::look() {
   const Sequence expected = CAMBIUM_PLANTED(wal_replay_ignores_sequence) ? Sequence{1} : next(p.last_sequence);
   replayed_ = co_await check(replay(*p.device, layout, expected, *this));
   if (left_over_ && p.options.read_only) {
-    co_return Error(Errc::resource,
-                    rt::str("the log of ", p.path, " (", replayed_.bytes, " bytes) does not fit the write buffers"),
-                    "raise memory_bytes, or open it for writing once");
+    co_return Error(Errc::resource, rt::str("no memory for the log of ", p.path, " (", replayed_.bytes, " bytes)"),
+                    "free some memory, or open it for writing once");
   }
   p.last_sequence = replayed_.last_sequence;
   p.recovery_records = replayed_.records;
+  p.recovery_bytes = replayed_.bytes;
   p.recovery_ns = static_cast<std::uint64_t>(p.core.now_ns() - began_ns);
   if (replayed_.records != 0 && rt::log_enabled(rt::LogLevel::info)) {
     rt::log(rt::LogLevel::info, rt::str(p.path, ": recovered ", replayed_.entries, " writes from ", replayed_.bytes,

@@ -11,8 +11,9 @@
 //   1. look() writes nothing. Repeated after a crash anywhere in finish(), it finds the same writes.
 //   2. A record is in one buffer: what a flush commits has it wholly or not at all.
 //
-// Errors     corruption, with the position; resource when a record does not fit a write buffer, or (read-only) the log
-//            does not fit memory; unsupported for records of a newer version.
+// Errors     corruption, with the position; resource when a record does not fit a write buffer, or there is no memory
+//            (a read-only open takes what the log needs, beyond memory_bytes); unsupported for records of a newer
+//            version.
 // Suspends   look(), finish().
 #pragma once
 
@@ -43,8 +44,8 @@ class Recovery final : public WalSink {
 
   PartitionState& partition_;
   WalReplay replayed_;
-  Sequence taken_{};       // the newest write in the buffers
-  bool looking_ = true;    // nothing may be flushed yet
+  Sequence taken_{};        // the newest write in the buffers
+  bool looking_ = true;     // nothing may be flushed yet
   bool left_over_ = false;  // a record did not fit; from it on, nothing was taken
 };
 

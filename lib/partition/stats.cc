@@ -112,8 +112,10 @@ Stats PartitionState::stats() const {
     s.wal_syncs = wal.syncs;
     s.wal_waits = wal.waits;
     s.wal_bytes_used = log->writer()->bytes_used();
-    s.recovery_ns_predicted = s.wal_bytes_used * 1'000'000'000 / kReplayBytesPerSecond;
+  } else if (options.read_only) {
+    s.wal_bytes_used = recovery_bytes;
   }
+  s.recovery_ns_predicted = s.wal_bytes_used * 1'000'000'000 / kReplayBytesPerSecond;
   s.wal_segments = log->segment_count();
   s.recovery_ns = recovery_ns;
   s.recovery_records = recovery_records;

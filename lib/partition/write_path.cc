@@ -180,8 +180,8 @@ std::span<const WalEntry> PartitionState::log_entries(TableState& table, const W
   log_entries_.clear();
   if (log->writer() == nullptr) return {};
   for (const WriteBatch::Write& write : batch.writes()) {
-    log_entries_.push_back({table.id(), write.remove ? WalEntryKind::del : WalEntryKind::put, batch.key_of(write),
-                            batch.value_of(write)});
+    log_entries_.push_back(
+        {table.id(), write.remove ? WalEntryKind::del : WalEntryKind::put, batch.key_of(write), batch.value_of(write)});
   }
   return log_entries_;
 }
@@ -301,8 +301,8 @@ Task<Status> PartitionState::write_around_log(TableState& table, const WriteBatc
 Task<Status> PartitionState::flush_at_last(Sequence through) {
   for (;;) {
     Status flushed = co_await flush_through(through);
-    const bool again = flushed.code() == Errc::no_space || flushed.code() == Errc::busy ||
-                       flushed.code() == Errc::resource;
+    const bool again =
+        flushed.code() == Errc::no_space || flushed.code() == Errc::busy || flushed.code() == Errc::resource;
     if (flushed || !again || closing) co_return flushed;
     co_await core.sleep_ns(100'000'000);
   }

@@ -69,11 +69,11 @@ Status openable(const BlockDevice& device, const Superblock& record) {
                     record.page.generation <= kCountMax && record.sequence <= kCountMax;
   if (!sane) return Error(Errc::corruption, rt::str("superblock of ", device.name(), " holds impossible values"));
   if (!sane_log(record)) {
-    return Error(Errc::corruption,
-                 rt::str("superblock of ", device.name(), " holds impossible values for the log: ",
-                         record.wal_segment_count, " segments of ", record.wal_segment_pages, " pages, start at ",
-                         record.wal_position),
-                 "restore the file from a backup, or use `cambium salvage`");
+    return Error(
+        Errc::corruption,
+        rt::str("superblock of ", device.name(), " holds impossible values for the log: ", record.wal_segment_count,
+                " segments of ", record.wal_segment_pages, " pages, start at ", record.wal_position),
+        "restore the file from a backup, or use `cambium salvage`");
   }
   if (record.catalog_height != 0 && !format::holds_data(record.catalog.id(), 1, record.file_pages)) {
     return Error(

@@ -177,7 +177,8 @@ TEST_CASE("power cut: at every step of writes that the log acknowledges one by o
   explore({"log, sync", with_log(WalMode::sync), &hundred_keys, &synced, nullptr, true});
 }
 TEST_CASE("power cut: at every step of writes that share groups of the log", "[S09][L03]") {
-  explore({"log, sync, six writers", with_log(WalMode::sync, 256 * KiB), &hundred_keys, &synced_together, nullptr, true});
+  explore(
+      {"log, sync, six writers", with_log(WalMode::sync, 256 * KiB), &hundred_keys, &synced_together, nullptr, true});
 }
 TEST_CASE("power cut: at every step of a log written in batches", "[S09][L03]") {
   explore({"log, batched", with_log(WalMode::batched), &hundred_keys, &batched});

@@ -4,8 +4,8 @@
 // Version n is the content after the first n writes, a batch being one. After a cut the file has to show one version
 // from acknowledged() (the last flush that returned) to submitted() (the last write that was asked for).
 //
-// TracedPartition: a partition whose writes go into a VersionLog first. With a log in mode sync, and where durability is
-// asked for, a write that completes is acknowledged.
+// TracedPartition: a partition whose writes go into a VersionLog first. With a log in mode sync, and where durability
+// is asked for, a write that completes is acknowledged.
 #pragma once
 
 #include <algorithm>
