@@ -67,6 +67,7 @@ void PartitionLog::committed(const format::Superblock& record) noexcept {
   named_.insert(named_.end(), coming_.begin(), coming_.end());
   coming_.clear();
   growth_refused_ = false;  // what was freed may suffice
+  checkpoint_asked = false;
 }
 
 std::vector<std::uint32_t> PartitionLog::first_pages() const {
@@ -193,7 +194,6 @@ Task<Status> PartitionLog::work(Committer& committer) {
   for (int slot = 0; slot < 2 && done && lags(Sequence{committer.record().sequence}); ++slot) {
     done = co_await committer.touch();
   }
-  checkpoint_asked = false;
   writer_->room().wake_all();
   co_return done;
 }

@@ -161,15 +161,15 @@ Task<Status> PartitionState::create_file() {
   views = std::make_unique<Views>(*space, tables, committer->newest());
   publisher = std::make_unique<Publisher>(*committer, *space, *cache, PageStaging{*staging, plan.staging_bytes}, *trees,
                                           *views, TableRoot{});
-  co_return open_log(record);
+  open_log(record);
+  co_return Status();
 }
 
-Status PartitionState::open_log(const format::Superblock& record) {
+void PartitionState::open_log(const format::Superblock& record) {
   const PartitionLog::Plan log_plan{static_cast<std::uint32_t>(plan.wal_segment_bytes / kPageBytes),
                                     plan.wal_segments_max};
   log = std::make_unique<PartitionLog>(*device, *space, *staging, plan.staging_bytes, record, log_plan);
   committer->attach(*log);
-  return {};
 }
 
 // Nothing of a log that is there has to be read: it is begun anew, with the commit that every open makes.
@@ -215,7 +215,7 @@ Task<Status> PartitionState::load_file() {
   space->opened(Generation{loaded.record.page.generation}, loaded.slot, loaded.other);
   last_sequence = Sequence{loaded.record.sequence};
   co_await check(load_catalog(loaded.record));
-  co_await check(open_log(loaded.record));
+  open_log(loaded.record);
   if (log->exists() && !log->clean()) {
     recovery = std::make_unique<Recovery>(*this);
     co_await check(recovery->look());

@@ -146,7 +146,7 @@ class PartitionState {
   void start_background();
   bool needs_new_log() const noexcept;
   Task<Status> start_log();
-  Status open_log(const format::Superblock& record);
+  void open_log(const format::Superblock& record);
 
   // write_path.cc
   bool make_room(std::size_t key_bytes, std::size_t value_bytes);

@@ -91,13 +91,16 @@ bool PartitionState::append_to_log(std::span<const WalEntry> entries) noexcept {
 // The log is half full, or a writer waits for it: it grows, or what it holds is flushed so that it may begin later.
 void PartitionState::relieve_log() {
   const bool starved = log->starved();
+  if (log->work_due(Sequence{committer->record().sequence})) {
+    buffers->frozen_added.wake_all();
+    if (!starved) return;
+  }
   if (!log->can_grow() && (starved || !log->checkpoint_asked)) {
     log->checkpoint_asked = true;
     // A group that is still being filled keeps the segment in which its first record began.
     if (starved) log->writer()->request_durable(log->writer()->last_appended());
     if (!buffers->active_empty() && !buffers->has_frozen()) static_cast<void>(buffers->rotate());
   }
-  if (log->work_due(Sequence{committer->record().sequence})) buffers->frozen_added.wake_all();
 }
 
 // Nothing is frozen, so no flush will free a buffer: there is no use in waiting.
