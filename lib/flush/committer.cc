@@ -36,7 +36,12 @@ Status Committer::abort(Status cause) {
 }
 
 Task<Status> Committer::commit(PageWriter& writer, Change change) {
-  if (poisoned()) co_return poison();
+  if (poisoned()) {  // the log may have failed while the pages were built
+    const Status cause = poison();
+    co_await writer.abandon();
+    space_.aborted();
+    co_return cause;
+  }
   format::Superblock next = record_;
   next.page.generation = raw(CAMBIUM_PLANTED(generation_stands_still) ? newest() : building());
   next.catalog = change.catalog;
