@@ -266,6 +266,28 @@ TEST_CASE("log: it grows up to its cap, and compact() gives what is not needed b
   require_run(disk, options, &fill_and_compact);
 }
 
+Task<Status> write_without_space(Core&, Partition& db, SimDisk& disk) {
+  disk.set_capacity_bytes(disk.allocated_bytes() + 128 * KiB);  // enough for flushes, not for segments of 1 MiB
+  const std::string value(400, 'v');
+  for (int i = 0; i < 12'000; ++i) {
+    co_await check(db.put(key_of(i % 20), value));
+  }
+  CHECK(db.stats().wal_segments == 2);
+  CHECK(db.stats().wal_bytes > 4 * MiB);
+  disk.set_capacity_bytes(~std::uint64_t{0});
+  co_await check(put_many(db, 6000, 400));
+  CHECK(db.stats().wal_segments > 2);
+  co_await check(db.check());
+  co_return Status();
+}
+TEST_CASE("log: without space for more segments it stays as it is, and grows when there is some", "[S09]") {
+  SimDisk disk;
+  Options options = with_log(WalMode::batched, 4 * MiB);
+  options.memory_bytes = 16 * MiB;
+  options.write_buffer_bytes = 4 * MiB;
+  require_run(disk, options, &write_without_space);
+}
+
 // ---- recovery -----------------------------------------------------------------------------------------------------
 
 Task<Status> read_recovered(Core&, Partition& db, SimDisk&) {
