@@ -172,11 +172,6 @@ void PartitionState::open_log(const format::Superblock& record) {
   committer->attach(*log);
 }
 
-// Nothing of a log that is there has to be read: it is begun anew, with the commit that every open makes.
-bool PartitionState::needs_new_log() const noexcept {
-  return options.wal != WalMode::none && (!log->exists() || log->clean());
-}
-
 // The log as the mode wants it: recovered, begun or taken away. The flusher runs.
 Task<Status> PartitionState::start_log() {
   if (recovery) {
@@ -226,9 +221,9 @@ Task<Status> PartitionState::load_file() {
     if (device->size_bytes() == kUnfinishedBytes) {
       co_await check(end_creation(*device));  // its last step was cut off
     }
-    if (!needs_new_log()) {
-      co_await check(committer->touch());
-    }
+    // And before anything else is written, bitmaps included: a superblock that the last run left with one bad sector
+    // may become whole by chance, when just that sector of this one arrives.
+    co_await check(committer->touch());
   }
   views = std::make_unique<Views>(*space, tables, committer->newest());
   TableRoot catalog;

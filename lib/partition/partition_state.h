@@ -144,7 +144,6 @@ class PartitionState {
   Task<Status> load_file();
   Task<Status> load_catalog(const format::Superblock& record);
   void start_background();
-  bool needs_new_log() const noexcept;
   Task<Status> start_log();
   void open_log(const format::Superblock& record);
 
