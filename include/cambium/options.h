@@ -28,6 +28,13 @@ enum class OpenMode : std::uint8_t {
   create,  // Errc::exists when it is there, unless making it was interrupted
 };
 
+// When a write is durable. What a crash leaves is always a prefix of the writes, in the order of their sequences.
+enum class WalMode : std::uint8_t {
+  none,     // when flush() says so; no log is kept
+  batched,  // wal_interval_ms later, at the latest; writes do not wait for it
+  sync,     // when the write is acknowledged: it waits for its group of the log
+};
+
 // How a partition is opened. Text form, for parse() and to_string(): "memory=512MiB; mode=open; read_only=true".
 // A value with ; or quotes in it, or blanks at its ends, stands in quotes: path="a;b". With quotes inside, # tells
 // which is the last one: path=#"a"b"#.
@@ -36,10 +43,16 @@ struct Options {
   Bytes path = {};                           // path=       file of the partition
   OpenMode mode = OpenMode::open_or_create;  // mode=       open_or_create | open | create
   bool read_only = false;                    // read_only=  shared lock, never writes to the file
+  WalMode wal = WalMode::none;               // wal=        none | batched | sync
+  std::uint32_t wal_interval_ms = 10;        // wal_interval_ms=  of batched: what a crash may take, in time
+  std::uint32_t recovery_ms_max = 0;         // recovery_ms_max=  lowers wal_bytes_max to what can be replayed in this
+                                             //             time at 200 MB/s; 0 = off
   // --- performance ---
   std::uint64_t memory_bytes = 256 * MiB;  // memory=     hard budget for cache, buffers and staging
   std::uint64_t write_buffer_bytes = 0;    // write_buffer=  one of up to three; 0 = an eighth of memory
   std::uint64_t cache_bytes = 0;           // cache=      0 = what memory leaves
+  std::uint64_t wal_bytes_max = 64 * MiB;  // wal_bytes_max=  length of the log; flushes keep it below; two segments
+                                           //             at the least (128 KiB)
   bool direct_io = true;                   // direct_io=  past the page cache where the file system can
   std::uint32_t readahead_pages = 32;      // readahead=  leaves in flight ahead of a scan
   std::uint32_t lock_wait_ms = 1000;       // lock_wait_ms=  how long another holder of the file is waited for
@@ -58,7 +71,8 @@ struct ReadOptions {
 };
 
 struct WriteOptions {
-  bool no_stall = false;  // Errc::would_stall instead of waiting for buffer space
+  bool no_stall = false;  // Errc::would_stall instead of waiting for buffer space, or room in the log
+  bool durable = false;   // acknowledged only when durable, whatever the mode: by the log, without one by a flush
 };
 
 struct FlushOptions {

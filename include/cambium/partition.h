@@ -11,7 +11,9 @@
 // Every call starts its work and has consumed its inputs when it returns; co_await only collects. A get of a cached
 // key and a put into the write buffer are ready at once: no coroutine frame, no allocation, no suspension.
 //
-// Durability: what flush() acknowledged survives a crash; what was written since may be lost as a whole suffix.
+// Durability: what a crash leaves is a prefix of the writes in the order of their sequences, batches whole. It holds at
+// least what flush() or durable() acknowledged, and every acknowledged write that asked for durability (Options::wal =
+// sync, or WriteOptions::durable). No read shows a write that asked for durability and does not have it yet: it waits.
 //
 // Limits     keys of 1 to 1,024 bytes, values up to 1 GiB and half of memory_bytes; ordered bytewise.
 // Errors     invalid_argument changes nothing; io from a failed sync poisons the partition: reads go on, writes fail
@@ -19,9 +21,9 @@
 // Threads    everything on the core that opened it.
 // Lifetime   scans, snapshots, values and operations end before close(), which waits for operations and refuses
 //            (busy) while snapshots or scans are held. A partition ends before its core. Destroyed without close() it
-//            loses what was not flushed, and winds down on the loop: it ends its background work and its I/O, then
-//            unlocks the file. Until the loop has turned that far (Core::drain(), or poll() until idle()) the file
-//            stays locked, and the core may not go. run(app) does it by itself.
+//            loses what was neither flushed nor logged, and winds down on the loop: it ends its background work and its
+//            I/O, then unlocks the file. Until the loop has turned that far (Core::drain(), or poll() until idle()) the
+//            file stays locked, and the core may not go. run(app) does it by itself.
 #pragma once
 
 #include <cstdint>
@@ -108,6 +110,10 @@ class CAMBIUM_EXPORT Partition {
   Op<void> del(Bytes key, WriteOptions options = {});
   Op<void> write(const WriteBatch& batch, WriteOptions options = {});
 
+  // Number of the newest write, and the wait until everything up to such a number is durable (without a log: a flush).
+  Sequence last_sequence() const noexcept;
+  Op<void> durable(Sequence sequence);
+
   Op<Value> get(Bytes key, ReadOptions options = {});
   // values[i] becomes the value of keys[i]. Interleaved: several times the rate of single gets, cached or not.
   // Requires: `values` is as long as `keys` and outlives the operation.
@@ -132,7 +138,8 @@ class CAMBIUM_EXPORT Partition {
   Stats stats() const;
   Options options() const;  // as opened, with what was derived filled in
 
-  // Flushes, stops background work, unlocks the file. Errors: busy while snapshots or scans are held.
+  // Flushes, ends the log so that the next open need not read it, stops background work, unlocks the file. Errors: busy
+  // while snapshots or scans are held.
   Op<void> close();
 
  private:

@@ -49,6 +49,16 @@ struct Stats {
   std::uint64_t free_pages = 0;
   std::uint64_t entries = 0;  // in the tables; what is still in buffers is not counted
   std::uint64_t snapshots = 0;
+  // write-ahead log
+  std::uint64_t wal_groups = 0;             // writes of it
+  std::uint64_t wal_bytes = 0;              // written to it, headers and padding included
+  std::uint64_t wal_syncs = 0;              // of the device, for it alone
+  std::uint64_t wal_waits = 0;              // waits for durability that suspended
+  std::uint64_t wal_bytes_used = 0;         // what a crash now would have open() read
+  std::uint64_t wal_segments = 0;           // in the file, used or free
+  std::uint64_t recovery_ns_predicted = 0;  // how long open() would read, at 200 MB/s
+  std::uint64_t recovery_ns = 0;            // how long this open() did
+  std::uint64_t recovery_records = 0;       // that it found: a batch is one
   // background scrub
   std::uint64_t scrub_pages = 0;    // read and verified
   std::uint64_t scrub_damaged = 0;  // damaged places found; one that stays is counted in every round

@@ -128,13 +128,14 @@ inline void WriteBuffer::widen_range(const BufferEntry& entry) noexcept {
 }
 
 const BufferEntry& WriteBuffer::add(std::uint64_t hash, TableId table, Bytes key, Bytes value, WriteKind kind,
-                                    Sequence sequence) {
+                                    Sequence sequence, std::uint8_t flags) {
   CAMBIUM_ASSERT(key.size() >= kKeyBytesMin && key.size() <= kKeyBytesMax);
   CAMBIUM_ASSERT(value.size() <= kValueBytesMax && (kind == WriteKind::put || value.empty()));
   CAMBIUM_ASSERT_MSG(fits(key.size(), value.size()), "the write path must wait for room");
   CAMBIUM_ASSERT_MSG(sequence >= last_sequence_, "writes enter a buffer in sequence order");
   prefetch(hash);  // its cache miss overlaps with the copying
   BufferEntry* const entry = append(table, key, value, kind, sequence);
+  entry->flags = static_cast<std::uint8_t>(entry->flags | flags);
   std::uint64_t* const slot = slot_for(hash, table, key);
   if ((*slot >> kEpochShift) == epoch_) {
     entry->older = entry_of(*slot);

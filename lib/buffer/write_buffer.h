@@ -100,10 +100,12 @@ class WriteBuffer {
 
   /// Appends a version; it becomes the newest of its key. The bytes are copied.
   /// Requires: fits(); 1 to 1,024 key bytes; at most 1 GiB of value, none for del; sequence >= last_sequence().
-  const BufferEntry& add(TableId table, Bytes key, Bytes value, WriteKind kind, Sequence sequence) {
-    return add(hash_of(table, key), table, key, value, kind, sequence);
+  const BufferEntry& add(TableId table, Bytes key, Bytes value, WriteKind kind, Sequence sequence,
+                         std::uint8_t flags = 0) {
+    return add(hash_of(table, key), table, key, value, kind, sequence, flags);
   }
-  const BufferEntry& add(std::uint64_t hash, TableId table, Bytes key, Bytes value, WriteKind kind, Sequence sequence);
+  const BufferEntry& add(std::uint64_t hash, TableId table, Bytes key, Bytes value, WriteKind kind, Sequence sequence,
+                         std::uint8_t flags = 0);
 
   /// The newest version with sequence <= limit; null if there is none. A tombstone is a version.
   /// Walks the newer versions of the key one by one when `limit` is below them.

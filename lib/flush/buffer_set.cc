@@ -13,7 +13,7 @@ BufferSet::BufferSet(std::size_t capacity_bytes) : capacity_bytes_(capacity_byte
 
 void BufferSet::on_idle(void* self, WriteBuffer&) noexcept { static_cast<BufferSet*>(self)->space_freed.wake_all(); }
 
-OrderedBuffer* BufferSet::take_spare() {
+OrderedBuffer* BufferSet::take_spare(bool beyond_budget) {
   const auto idle = std::find_if(retired_.begin(), retired_.end(),
                                  [](const OrderedBuffer* b) { return b->buffer.references() == 0 && !b->sorting; });
   if (idle != retired_.end()) {
@@ -27,7 +27,7 @@ OrderedBuffer* BufferSet::take_spare() {
   }
   // Waiting helps while the flusher has work. When every other buffer is flushed and only pinned, whoever pins it may
   // be the writer itself, and would wait for ever.
-  if (buffers_.size() >= kBuffersMax && !frozen_.empty()) return nullptr;
+  if (buffers_.size() >= kBuffersMax && !frozen_.empty() && !beyond_budget) return nullptr;
   buffers_.push_back(std::make_unique<OrderedBuffer>(capacity_bytes_));
   if (!buffers_.back()->buffer.valid()) {
     buffers_.pop_back();
@@ -48,8 +48,8 @@ void BufferSet::drop_surplus() {
   }
 }
 
-bool BufferSet::rotate() {
-  OrderedBuffer* spare = take_spare();
+bool BufferSet::rotate(bool beyond_budget) {
+  OrderedBuffer* spare = take_spare(beyond_budget);
   if (spare == nullptr) return false;
   frozen_.push_back(active_);
   active_ = spare;

@@ -49,8 +49,9 @@ class BufferSet {
   OrderedBuffer& oldest_frozen() noexcept { return *frozen_.front(); }
   const std::deque<OrderedBuffer*>& frozen() const noexcept { return frozen_; }
 
-  // Freezes the active buffer and opens a spare one. False when there is none: wait for space_freed.
-  bool rotate();
+  // Freezes the active buffer and opens a spare one. False when there is none: wait for space_freed. `beyond_budget`:
+  // more of them are made, where nothing can be flushed (a log being recovered by a read-only open).
+  bool rotate(bool beyond_budget = false);
   // The oldest frozen buffer is in the tables.
   void drop_oldest();
   // Every write up to here is in a frozen buffer or a table.
@@ -66,7 +67,7 @@ class BufferSet {
   rt::WaitQueue frozen_dropped;  // flush()
 
  private:
-  OrderedBuffer* take_spare();
+  OrderedBuffer* take_spare(bool beyond_budget = false);
   void drop_surplus();
   static void on_idle(void* self, WriteBuffer& buffer) noexcept;
 

@@ -3,6 +3,7 @@
 
 #include "base/planted_bug.h"
 #include "base/text.h"
+#include "flush/partition_log.h"
 #include "space/superblock_store.h"
 
 namespace cambium {
@@ -15,16 +16,32 @@ Task<Status> Committer::sync() {
   co_return synced;
 }
 
+const Status& Committer::poison() const noexcept {
+  if (!poison_) return poison_;
+  return log_ != nullptr && log_->failed() ? log_->error() : space_.trust();
+}
+
+// What the log had at the device is in doubt as well: its own next sync would say nothing of it.
+Status Committer::poisoned_by(Status cause) {
+  poison_ = cause;
+  if (log_ != nullptr) log_->poison(cause);
+  return cause;
+}
+
 // Out of space leaves the partition as it was; any other failure while writing leaves the device in a state we do not
 // know, and poisons.
 Status Committer::abort(Status cause) {
   space_.aborted();
-  if (cause.code() != Errc::no_space) poison_ = cause;
-  return cause;
+  return cause.code() != Errc::no_space ? poisoned_by(std::move(cause)) : cause;
 }
 
 Task<Status> Committer::commit(PageWriter& writer, Change change) {
-  if (poisoned()) co_return poison();
+  if (poisoned()) {  // the log may have failed while the pages were built
+    const Status cause = poison();
+    co_await writer.abandon();
+    space_.aborted();
+    co_return cause;
+  }
   format::Superblock next = record_;
   next.page.generation = raw(CAMBIUM_PLANTED(generation_stands_still) ? newest() : building());
   next.catalog = change.catalog;
@@ -57,13 +74,15 @@ Task<Status> Committer::touch() {
 }
 
 Task<Status> Committer::write_record(format::Superblock next) {
+  // Before the sync: where the log begins has to be durable when the superblock says so.
+  if (log_ != nullptr) log_->describe(next);
+
   // (3) What the superblock will refer to is durable. Crash: as (1). A failure poisons: what reached the medium is
   //     unknown, and asking again would prove nothing.
   Status done;
   if (!CAMBIUM_PLANTED(superblock_before_data)) done = co_await sync();
   if (!done) {
-    if (!CAMBIUM_PLANTED(sync_failure_forgotten)) poison_ = done;
-    co_return done;
+    co_return CAMBIUM_PLANTED(sync_failure_forgotten) ? done : poisoned_by(done);
   }
 
   // (4) The superblock, both copies, into the slot with the older generation.
@@ -74,14 +93,14 @@ Task<Status> Committer::write_record(format::Superblock next) {
   // (5) The new version is durable.
   if (done && !CAMBIUM_PLANTED(second_sync_missing)) done = co_await sync();
   if (!done) {
-    if (!CAMBIUM_PLANTED(sync_failure_forgotten)) poison_ = done;
-    co_return done;
+    co_return CAMBIUM_PLANTED(sync_failure_forgotten) ? done : poisoned_by(done);
   }
 
   // (6) From here on the new version is the partition; what the old one alone used waits for those who see it.
   record_ = next;
   slot_ = slot;
   space_.committed(Generation{next.page.generation}, slot);
+  if (log_ != nullptr) log_->committed(next);
   ++stats_.commits;
   co_return Status();
 }

@@ -29,6 +29,8 @@
 
 namespace cambium {
 
+class PartitionLog;
+
 struct CommitStats {
   std::uint64_t commits = 0;
   std::uint64_t sync_ns = 0;
@@ -46,6 +48,10 @@ class Committer {
         superblock_pages_(superblock_pages),
         record_(superblock),
         slot_(slot) {}
+
+  // From now on superblocks describe this log, and an error of one poisons the other. It outlives the committer's use.
+  void attach(PartitionLog& log) noexcept { log_ = &log; }
+  PartitionLog* log() const noexcept { return log_; }
 
   // The generation that the next commit will have.
   Generation building() const noexcept { return Generation{record_.page.generation + 1}; }
@@ -67,11 +73,12 @@ class Committer {
 
   // A space map that cannot be trusted stops commits just as a failed sync does.
   bool poisoned() const noexcept { return !poison().has_value(); }
-  const Status& poison() const noexcept { return poison_.has_value() ? space_.trust() : poison_; }
+  const Status& poison() const noexcept;
   Mutex& lane() noexcept { return lane_; }
   const CommitStats& stats() const noexcept { return stats_; }
 
  private:
+  Status poisoned_by(Status cause);
   Task<Status> write_record(format::Superblock next);
   Task<Status> sync();
   Status abort(Status cause);
@@ -82,6 +89,7 @@ class Committer {
   char* superblock_pages_;
   format::Superblock record_;
   unsigned slot_;
+  PartitionLog* log_ = nullptr;
   Status poison_;
   Mutex lane_;
   CommitStats stats_;

@@ -4,6 +4,7 @@
 #include <cambium/rt/check.h>
 
 #include "base/planted_bug.h"
+#include "flush/partition_log.h"
 
 namespace cambium {
 
@@ -19,23 +20,46 @@ bool worth_retrying(Errc code) noexcept {
 
 Task<void> Flusher::run() {
   for (;;) {
-    while (!buffers_.has_frozen() && !stopping_) co_await buffers_.frozen_added.wait();
-    if (!buffers_.has_frozen() || (stopping_ && blocked())) break;
+    while (!buffers_.has_frozen() && !log_work_due() && !stopping_) co_await buffers_.frozen_added.wait();
+    if (stopping_ && (!buffers_.has_frozen() || blocked())) break;
     const std::int64_t began_ns = core_.now_ns();
-    Status flushed = co_await flush(buffers_.oldest_frozen());
-    stats_.ns += static_cast<std::uint64_t>(core_.now_ns() - began_ns);
-    failure_ = flushed;
-    if (flushed) {
-      ++stats_.flushes;
+    const bool for_log = log_work_due();
+    Status done;
+    if (for_log) {
+      done = co_await tend_log();
+    } else {
+      done = co_await flush(buffers_.oldest_frozen());
+      stats_.ns += static_cast<std::uint64_t>(core_.now_ns() - began_ns);
+    }
+    failure_ = done;
+    PartitionLog* const log = publisher_.committer().log();
+    if (log != nullptr && log->writer() != nullptr) log->writer()->room().wake_all();
+    if (done) {
+      stats_.flushes += for_log ? 0 : 1;
       continue;
     }
     // Whoever waits is told; the buffer stays, and its writes stay readable.
     buffers_.frozen_dropped.wake_all();
     buffers_.space_freed.wake_all();
-    if (!worth_retrying(flushed.code())) break;
+    if (!worth_retrying(done.code())) break;
     if (!stopping_) co_await core_.sleep_ns(kRetryNs);
   }
   stopped_.set();
+}
+
+bool Flusher::log_work_due() const noexcept {
+  Committer& committer = publisher_.committer();
+  const PartitionLog* const log = committer.log();
+  return log != nullptr && log->writer() != nullptr && !committer.poisoned() && !stopping_ &&
+         log->work_due(Sequence{committer.record().sequence});
+}
+
+Task<Status> Flusher::tend_log() {
+  Committer& committer = publisher_.committer();
+  co_await committer.lane().lock();
+  MutexGuard lane(committer.lane());
+  Status done = co_await committer.log()->work(committer);
+  co_return done;
 }
 
 void Flusher::stop() noexcept {

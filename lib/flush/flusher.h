@@ -6,7 +6,8 @@
 //
 // Invariants
 //   1. Buffers are flushed in order, so the tables always hold a prefix of the sequence of writes.
-//   2. A buffer is dropped in the same step in which its contents become visible in the tables.
+//   2. The log gets its room before buffers are flushed: writers wait for it.
+//   3. A buffer is dropped in the same step in which its contents become visible in the tables.
 //
 // Errors     no_space, busy and resource keep the buffer and are retried every 100 ms; anything else poisons.
 // Suspends   everywhere; runs at background priority.
@@ -51,6 +52,8 @@ class Flusher {
   static Task<void> order(Core& core, OrderedBuffer& buffer, std::size_t through, bool to_one_run);
 
  private:
+  bool log_work_due() const noexcept;
+  Task<Status> tend_log();
   Task<Status> flush(OrderedBuffer& buffer);
   Task<Status> apply_part(OrderedBuffer& buffer, const SortedRun& run, Sequence after, Sequence through);
   Task<void> collect(const SortedRun& run, const TableRange& range, Sequence after, Sequence through);

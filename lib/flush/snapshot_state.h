@@ -39,7 +39,7 @@ class SnapshotState {
   }
   // A copy to scan with; not registered.
   SnapshotState(const SnapshotState& other)
-      : view_(other.view_), buffers_(other.buffers_), sequence_(other.sequence_) {}
+      : asked_durable(other.asked_durable), view_(other.view_), buffers_(other.buffers_), sequence_(other.sequence_) {}
   SnapshotState& operator=(const SnapshotState&) = delete;
   inline ~SnapshotState();
 
@@ -49,6 +49,7 @@ class SnapshotState {
   Sequence sequence() const noexcept { return sequence_; }
 
   const SpaceMap* space = nullptr;  // for Snapshot::pinned_bytes()
+  Sequence asked_durable{};         // the newest write of then whose durability was asked for: scans wait for it
 
  private:
   friend class SnapshotRegistry;

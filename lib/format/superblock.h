@@ -19,14 +19,16 @@
 //   80     16    catalog         ChildPointer of the catalog tree's root
 //   96     4     catalog_height  levels of the catalog tree, 0 = empty
 //   100    4     next_table_id
-//   104    8     wal_log_id      0 = no WAL
+//   104    8     wal_log_id      0 = no log
 //   112    8     wal_position    replay starts here
-//   120    4     wal_first_page  first segment of the WAL
+//   120    4     wal_segment_count
 //   124    4     wal_segment_pages
 //   128    4     table_count     group tables in use
 //   132    4     catalog_pages   pages of the catalog tree
-//   136    120   reserved        zero
+//   136    4     wal_flags       1 = clean: the log holds nothing that the tables do not, and need not be read
+//   140    116   reserved        zero
 //   256    8 x n tables          per group table: u32 checksum, u32 slot
+//   1056   4 x n wal_segments    first pages of the segments of the log, in any order; the rest zero
 #pragma once
 
 #include <cstddef>
@@ -38,12 +40,15 @@
 #include "format/child_pointer.h"
 #include "format/page_header.h"
 #include "format/space_page.h"
+#include "format/wal_segment.h"
 
 namespace cambium::format {
 
 inline constexpr std::uint64_t kMagic = 0x014D5549424D4143;  // "CAMBIUM\x01" read as a little-endian u64
 inline constexpr std::uint32_t kFormatVersion = 1;
 inline constexpr std::uint64_t kFeaturesKnown = 0;
+inline constexpr std::uint32_t kWalClean = 1;  // wal_flags
+inline constexpr std::uint32_t kWalFlags = kWalClean;
 
 struct TableRecord {
   std::uint32_t checksum;
@@ -64,17 +69,21 @@ struct Superblock {
   std::uint32_t next_table_id;
   std::uint64_t wal_log_id;
   std::uint64_t wal_position;
-  std::uint32_t wal_first_page;
+  std::uint32_t wal_segment_count;
   std::uint32_t wal_segment_pages;
   std::uint32_t table_count;
   std::uint32_t catalog_pages;
-  std::uint64_t reserved[15];
+  std::uint32_t wal_flags;
+  std::uint32_t reserved_word;
+  std::uint64_t reserved[14];
   TableRecord tables[kTablesMax];
-  std::uint8_t unused[kPageBytes - 256 - kTablesMax * sizeof(TableRecord)];
+  std::uint32_t wal_segments[kWalSegmentsMax];
+  std::uint8_t unused[kPageBytes - 256 - kTablesMax * sizeof(TableRecord) - kWalSegmentsMax * sizeof(std::uint32_t)];
 };
 static_assert(sizeof(Superblock) == kPageBytes && std::has_unique_object_representations_v<Superblock>);
 static_assert(offsetof(Superblock, magic) == 32 && offsetof(Superblock, catalog) == 80);
 static_assert(offsetof(Superblock, wal_log_id) == 104 && offsetof(Superblock, tables) == 256);
+static_assert(offsetof(Superblock, wal_flags) == 136 && offsetof(Superblock, wal_segments) == 1056);
 
 inline constexpr std::uint32_t kSuperblockSlots = 2;
 inline constexpr std::uint32_t kSuperblockCopies = 2;

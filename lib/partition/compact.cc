@@ -13,8 +13,13 @@
 
 namespace cambium {
 
-Task<Status> PartitionState::compact(double slack) {
+Task<Status> PartitionState::compact(double slack, bool shrink_log) {
   co_await check(accepts_writes());
+  if (shrink_log && log->writer() != nullptr) {
+    co_await committer->lane().lock();
+    const MutexGuard lane(committer->lane());
+    co_await check(log->shrink(*committer));
+  }
   Compactor compactor(*this, slack);
   Status status = co_await compactor.run();
   co_return status;

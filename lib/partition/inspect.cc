@@ -27,10 +27,14 @@ struct Version {
   std::vector<TableVersion> tables;  // the catalog first
   std::vector<bool> used;
   std::uint64_t used_pages;
+  std::vector<PageRun> log;  // its segments
 };
 
 Version version_of(PartitionState& partition) {
-  Version version{ViewRef(*partition.views), {}, partition.space->used_pages_map(), partition.space->used_pages()};
+  Version version{ViewRef(*partition.views), {}, partition.space->used_pages_map(), partition.space->used_pages(), {}};
+  for (const std::uint32_t page : partition.log->first_pages()) {
+    version.log.push_back({PageId{page}, partition.log->segment_pages()});
+  }
   version.tables.push_back({"", *partition.trees, partition.publisher->catalog()});
   for (const auto& [id, table] : partition.tables) {
     version.tables.push_back({table->name(), partition.publisher->store_of(*table), table->newest()});
@@ -122,6 +126,10 @@ Task<Status> PartitionState::inspect(CheckReport& report) {
   committer->lane().unlock();
 
   ReachablePages reachable(version.used, path, report);
+  for (const PageRun& segment : version.log) {
+    const Status met = reachable.visit(segment, Generation{});
+    if (!met) add_damage(report, {raw(segment.first), "", "", "", std::string(met.error().message())});
+  }
   for (const TableVersion& table : version.tables) {
     reachable.table = table.name;
     const Status walked = co_await table.store.check(table.root, reachable);

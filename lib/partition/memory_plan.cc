@@ -6,15 +6,44 @@
 
 #include "base/text.h"
 #include "flush/buffer_set.h"
+#include "flush/partition_log.h"
 #include "format/superblock.h"
 #include "tree/key_index.h"
 
 namespace cambium {
 
 std::uint64_t MemoryPlan::arena_bytes() const noexcept {
-  return cache_frames * kPageBytes + staging_bytes * staging_buffers + space_pages * kPageBytes +
-         format::kSuperblockPages * kPageBytes;
+  return cache_frames * kPageBytes + wal_group_bytes * wal_groups + staging_bytes * staging_buffers +
+         space_pages * kPageBytes + format::kSuperblockPages * kPageBytes;
 }
+
+namespace {
+
+// Segments of 4 MiB; less where the log or the memory is small, more where the list of a superblock would be too short.
+Status plan_log(const Options& options, MemoryPlan& plan) {
+  constexpr std::uint64_t kSegmentBytesMin = 64 * KiB;
+  constexpr std::uint64_t kLeast = PartitionLog::kSegmentsMin * kSegmentBytesMin;
+  if (options.wal_bytes_max < kLeast) {
+    return Error(Errc::invalid_argument,
+                 rt::str("wal_bytes_max is ", options.wal_bytes_max, ", the least is ", kLeast));
+  }
+  std::uint64_t bytes = options.wal_bytes_max;
+  if (options.recovery_ms_max != 0) {
+    bytes = std::min(bytes, std::max(options.recovery_ms_max * (kReplayBytesPerSecond / 1000), kLeast));
+  }
+  std::uint64_t segment = std::clamp(std::bit_floor(std::min(bytes / 4, options.memory_bytes / 16)), kSegmentBytesMin,
+                                     std::uint64_t{4} * MiB);
+  constexpr std::uint64_t kSegmentBytesMax = std::uint64_t{format::kWalSegmentPagesMax} * kPageBytes;
+  while (bytes / segment > format::kWalSegmentsMax && segment < kSegmentBytesMax) segment *= 2;
+  plan.wal_segment_bytes = segment;
+  plan.wal_segments_max = std::min<std::uint64_t>(bytes / segment, format::kWalSegmentsMax);
+  if (options.wal == WalMode::none || options.read_only) return {};
+  plan.wal_groups = options.memory_bytes < 8 * MiB ? WalStaging::kCountMin : 4;
+  plan.wal_group_bytes = std::clamp(std::bit_floor(options.memory_bytes / 256), 8 * KiB, 256 * KiB);
+  return {};
+}
+
+}  // namespace
 
 Result<MemoryPlan> MemoryPlan::of(const Options& options) {
   const std::uint64_t memory = options.memory_bytes;
@@ -34,9 +63,13 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
   plan.space_pages = memory < 8 * MiB ? 4 : 16;
   plan.key_index_bytes = std::max<std::uint64_t>(memory / 32, KeyIndex::kBytesMin);
 
+  const Status log = plan_log(options, plan);
+  if (!log) return log.error();
+
   const std::uint64_t buffers = BufferSet::kBuffersMax * plan.buffer_bytes + plan.buffer_bytes / 4;
-  const std::uint64_t fixed =
-      buffers + plan.staging_bytes * plan.staging_buffers + (plan.space_pages + 4) * kPageBytes + plan.key_index_bytes;
+  const std::uint64_t fixed = buffers + plan.wal_group_bytes * plan.wal_groups +
+                              plan.staging_bytes * plan.staging_buffers + (plan.space_pages + 4) * kPageBytes +
+                              plan.key_index_bytes;
   const std::uint64_t left = memory > fixed ? memory - fixed : 0;
   const std::uint64_t cache = options.cache_bytes != 0 ? options.cache_bytes : left - left / 32;
   if (cache > left || fixed < plan.buffer_bytes) {  // the latter: absurd sizes wrap round

@@ -4,6 +4,7 @@
 //   write buffers   3 x an eighth, and an eighth of that again for sorting and merging a buffer
 //   staging         up to 8 x 256 KiB for pages on their way to the device
 //   key index       a thirty-second (tree/key_index.h)
+//   log             with one: 3 or 4 buffers for its groups, up to 256 KiB each
 //   cache           the rest, less 1/32 of it for the cache's own tables
 #pragma once
 
@@ -18,7 +19,11 @@ struct MemoryPlan {
   std::uint64_t buffer_bytes;   // one write buffer
   std::uint64_t staging_bytes;  // one staging buffer
   std::uint64_t staging_buffers;
-  std::uint64_t space_pages;  // staging of space map pages
+  std::uint64_t space_pages;      // staging of space map pages
+  std::uint64_t wal_group_bytes;  // one staging buffer of the log
+  std::uint64_t wal_groups;       // 0 = no log
+  std::uint64_t wal_segment_bytes;
+  std::uint64_t wal_segments_max;
   std::uint64_t key_index_bytes;
   std::uint64_t cache_frames;
 

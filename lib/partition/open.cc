@@ -25,12 +25,16 @@ Task<Result<std::unique_ptr<PartitionState>>> PartitionState::open(Core& core, O
   state->plan = co_await check(MemoryPlan::of(options));
 
   Status opened = co_await state->open_device();
+  if (opened) {
+    state->start_background();
+    if (!options.read_only) opened = co_await state->start_log();
+  }
   if (!opened) {
+    if (state->background_running) co_await state->stop_background();
     if (state->cache) co_await state->cache->drained();
     if (state->device) state->device->close();
     co_return opened.error();
   }
-  state->start_background();
   co_return state;
 }
 
@@ -126,6 +130,12 @@ Status PartitionState::map_memory() {
                                                arena->index_of(at, plan.space_pages * kPageBytes));
   trees = std::make_unique<TreeStore>(*cache);
   key_index = std::make_unique<KeyIndex>(*cache, plan.key_index_bytes);
+  at += plan.space_pages * kPageBytes;
+  if (plan.wal_groups != 0) {
+    const std::size_t wal_bytes = plan.wal_group_bytes * plan.wal_groups;
+    log_staging = {at, plan.wal_groups, static_cast<std::uint32_t>(plan.wal_group_bytes),
+                   arena->index_of(at, wal_bytes)};
+  }
   buffers = std::make_unique<BufferSet>(plan.buffer_bytes);
   return {};
 }
@@ -151,7 +161,43 @@ Task<Status> PartitionState::create_file() {
   views = std::make_unique<Views>(*space, tables, committer->newest());
   publisher = std::make_unique<Publisher>(*committer, *space, *cache, PageStaging{*staging, plan.staging_bytes}, *trees,
                                           *views, TableRoot{});
+  open_log(record);
   co_return Status();
+}
+
+void PartitionState::open_log(const format::Superblock& record) {
+  const PartitionLog::Plan log_plan{static_cast<std::uint32_t>(plan.wal_segment_bytes / kPageBytes),
+                                    plan.wal_segments_max};
+  log = std::make_unique<PartitionLog>(*device, *space, *staging, plan.staging_bytes, record, log_plan);
+  committer->attach(*log);
+}
+
+// The log as the mode wants it: recovered, begun or taken away. The flusher runs.
+Task<Status> PartitionState::start_log() {
+  if (recovery) {
+    co_await check(recovery->finish());
+    last_sequence = recovery->replayed().last_sequence;
+  }
+  const WalPolicy policy{.interval_ms = options.wal == WalMode::batched ? std::max(options.wal_interval_ms, 1u) : 0,
+                         .lazy_bytes = options.wal == WalMode::batched ? log_staging.bytes / 2 : 0};
+  Status ready;
+  if (options.wal == WalMode::none) {
+    if (recovery) ready = co_await flush_through(last_sequence);
+    if (!ready || !log->exists()) co_return ready;
+    co_await committer->lane().lock();
+    const MutexGuard lane(committer->lane());
+    ready = co_await log->remove(*committer);
+  } else if (recovery) {
+    log->go_on(recovery->replayed(), log_staging, policy);
+  } else {
+    co_await committer->lane().lock();
+    const MutexGuard lane(committer->lane());
+    const std::uint64_t salt =
+        committer->record().page.file_id ^ static_cast<std::uint64_t>(core.now_ns()) ^ raw(committer->newest()) << 32;
+    ready = co_await log->begin(*committer, salt, last_sequence, log_staging, policy);
+  }
+  recovery.reset();
+  co_return ready;
 }
 
 Task<Status> PartitionState::load_file() {
@@ -164,12 +210,19 @@ Task<Status> PartitionState::load_file() {
   space->opened(Generation{loaded.record.page.generation}, loaded.slot, loaded.other);
   last_sequence = Sequence{loaded.record.sequence};
   co_await check(load_catalog(loaded.record));
+  open_log(loaded.record);
+  if (log->exists() && !log->clean()) {
+    recovery = std::make_unique<Recovery>(*this);
+    co_await check(recovery->look());
+  }
   // Generation advances at every open, so that an aborted commit of the last run and its retry never share one. Only
   // now: everything that can make opening fail has been looked at.
   if (!options.read_only) {
     if (device->size_bytes() == kUnfinishedBytes) {
       co_await check(end_creation(*device));  // its last step was cut off
     }
+    // And before anything else is written, bitmaps included: a superblock that the last run left with one bad sector
+    // may become whole by chance, when just that sector of this one arrives.
     co_await check(committer->touch());
   }
   views = std::make_unique<Views>(*space, tables, committer->newest());
@@ -245,9 +298,21 @@ Task<Status> PartitionState::close() {
   closing = true;
   co_await operations.close();
   co_await stop_background();
+  Status logged = co_await end_log(flushed.has_value());
+  if (flushed) flushed = std::move(logged);
   co_await cache->drained();  // a scan that was dropped may have read ahead
   device->close();
   co_return flushed;
+}
+
+// `clean`: the next open need not read the log, if the tables hold everything.
+Task<Status> PartitionState::end_log(bool clean) {
+  if (!log || log->writer() == nullptr) co_return Status();
+  co_await committer->lane().lock();
+  const MutexGuard lane(committer->lane());
+  const bool in_tables = buffers->empty() && Sequence{committer->record().sequence} == last_sequence;
+  Status ended = co_await log->finish(*committer, clean && in_tables);
+  co_return ended;
 }
 
 PartitionState::~PartitionState() {

@@ -12,9 +12,9 @@ namespace cambium {
 
 namespace {
 
-constexpr std::array<std::string_view, 10> kNames = {"path",         "mode",          "read_only", "memory",
-                                                     "write_buffer", "cache",         "direct_io", "readahead",
-                                                     "lock_wait_ms", "scrub_mb_per_s"};
+constexpr std::array<std::string_view, 14> kNames = {
+    "path",         "mode",  "read_only",     "wal",       "wal_interval_ms", "recovery_ms_max", "memory",
+    "write_buffer", "cache", "wal_bytes_max", "direct_io", "readahead",       "lock_wait_ms",    "scrub_mb_per_s"};
 
 std::string_view trim(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
@@ -91,6 +91,19 @@ Status parse_mode(std::string_view value, OpenMode& out) {
   return {};
 }
 
+std::string_view to_text(WalMode mode) noexcept {
+  return mode == WalMode::none ? "none" : mode == WalMode::sync ? "sync" : "batched";
+}
+
+Status parse_wal(std::string_view value, WalMode& out) {
+  for (const WalMode mode : {WalMode::none, WalMode::batched, WalMode::sync}) {
+    if (value != to_text(mode)) continue;
+    out = mode;
+    return {};
+  }
+  return bad_value("wal", value, "none, batched or sync");
+}
+
 Status parse_one(std::string_view name, std::string_view value, Options& options) {
   if (name == "path") {
     options.path = value;
@@ -98,6 +111,10 @@ Status parse_one(std::string_view name, std::string_view value, Options& options
   }
   if (name == "mode") return parse_mode(value, options.mode);
   if (name == "read_only") return parse_bool(name, value, options.read_only);
+  if (name == "wal") return parse_wal(value, options.wal);
+  if (name == "wal_interval_ms") return parse_count(name, value, options.wal_interval_ms);
+  if (name == "recovery_ms_max") return parse_count(name, value, options.recovery_ms_max);
+  if (name == "wal_bytes_max") return parse_bytes(name, value, options.wal_bytes_max);
   if (name == "memory") return parse_bytes(name, value, options.memory_bytes);
   if (name == "write_buffer") return parse_bytes(name, value, options.write_buffer_bytes);
   if (name == "cache") return parse_bytes(name, value, options.cache_bytes);
@@ -147,9 +164,13 @@ std::string Options::to_string() const {
   if (!path.empty()) add("path", needs_quotes(path.view()) ? quoted(path.view()) : path.view());
   if (mode != defaults.mode) add("mode", mode == OpenMode::open ? "open" : "create");
   if (read_only) add("read_only", "true");
+  if (wal != defaults.wal) add("wal", to_text(wal));
+  if (wal_interval_ms != defaults.wal_interval_ms) add("wal_interval_ms", std::to_string(wal_interval_ms));
+  if (recovery_ms_max != defaults.recovery_ms_max) add("recovery_ms_max", std::to_string(recovery_ms_max));
   if (memory_bytes != defaults.memory_bytes) add("memory", rt::format_bytes_exact(memory_bytes));
   if (write_buffer_bytes != 0) add("write_buffer", rt::format_bytes_exact(write_buffer_bytes));
   if (cache_bytes != 0) add("cache", rt::format_bytes_exact(cache_bytes));
+  if (wal_bytes_max != defaults.wal_bytes_max) add("wal_bytes_max", rt::format_bytes_exact(wal_bytes_max));
   if (!direct_io) add("direct_io", "false");
   if (readahead_pages != defaults.readahead_pages) add("readahead", std::to_string(readahead_pages));
   if (lock_wait_ms != defaults.lock_wait_ms) add("lock_wait_ms", std::to_string(lock_wait_ms));

@@ -17,6 +17,8 @@ Task<void> wind_down(std::unique_ptr<PartitionState> state) {
   state->closing = true;
   co_await state->operations.close();
   co_await state->stop_background();
+  const Status ended = co_await state->end_log(false);
+  static_cast<void>(ended);
   co_await state->cache->drained();
   state->device->close();
 }
@@ -36,7 +38,7 @@ Op<void> flush_partition(PartitionState& state, FlushOptions options) {
 Op<void> compact_partition(PartitionState& state) {
   const GatePass pass(state.operations);
   constexpr double kSlack = 1.0 / 16;
-  Status status = co_await state.compact(kSlack);
+  Status status = co_await state.compact(kSlack, true);
   co_return status;
 }
 
@@ -95,6 +97,11 @@ Op<void> Partition::del(Bytes key, WriteOptions options) {
 Op<void> Partition::write(const WriteBatch& batch, WriteOptions options) {
   return state_->write_batch(state_->tables.default_table(), batch, options);
 }
+Sequence Partition::last_sequence() const noexcept { return state_->last_sequence; }
+Op<void> Partition::durable(Sequence sequence) {
+  const Core::Scope scope(state_->core);
+  return state_->durable(sequence);
+}
 Op<Value> Partition::get(Bytes key, ReadOptions options) {
   return state_->get(state_->tables.default_table(), key, options);
 }
@@ -107,12 +114,12 @@ Scan Partition::scan(const ScanRange& range, ScanOptions options) {
   if (options.snapshot != nullptr) {
     return Scan(std::make_unique<ScanState>(*state_, table, options.snapshot->state(), range, options));
   }
-  const SnapshotState now(*state_->views, *state_->buffers, state_->last_sequence);
+  const SnapshotState now = state_->snapshot_now();
   return Scan(std::make_unique<ScanState>(*state_, table, now, range, options));
 }
 
 Snapshot Partition::snapshot() {
-  auto snapshot = std::make_unique<SnapshotState>(*state_->views, *state_->buffers, state_->last_sequence);
+  auto snapshot = std::make_unique<SnapshotState>(state_->snapshot_now());
   state_->snapshots.add(*snapshot);
   snapshot->space = state_->space.get();
   return Snapshot(std::move(snapshot));

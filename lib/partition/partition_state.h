@@ -2,7 +2,7 @@
 // Everything a partition is made of, in the order in which it is built; destroyed in reverse.
 //
 //   device -> arena -> { cache, staging } -> space -> tables, views -> committer -> publisher -> flusher
-//                                                     buffers ------------------------------------^
+//                                                     buffers, log -------------------------------^
 //
 // The walks start here: write_path.cc (put), read_path.cc (get), scan_state (scan), flush/flusher (flush),
 // flush/committer (commit), open.cc (open and close).
@@ -10,10 +10,13 @@
 // Threads    one core.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include <cambium/options.h>
 #include <cambium/partition.h>
@@ -22,11 +25,13 @@
 #include "flush/buffer_set.h"
 #include "flush/committer.h"
 #include "flush/flusher.h"
+#include "flush/partition_log.h"
 #include "flush/publisher.h"
 #include "flush/snapshot_state.h"
 #include "flush/table_set.h"
 #include "flush/views.h"
 #include "partition/memory_plan.h"
+#include "partition/recovery.h"
 #include "partition/scrubber.h"
 #include "rt/buffer_arena.h"
 #include "tree/key_index.h"
@@ -51,10 +56,23 @@ class PartitionState {
   ~PartitionState();
   Task<Status> close();
   Task<void> stop_background();
+  Task<Status> end_log(bool clean);
 
   // ---- writing (write_path.cc) ----
   Op<void> write_one(TableState& table, Bytes key, Bytes value, WriteKind kind, WriteOptions options);
   Op<void> write_batch(TableState& table, const WriteBatch& batch, WriteOptions options);
+  Op<void> durable(Sequence sequence);
+  // Everything up to here survives a crash.
+  Sequence durable_sequence() const noexcept {
+    const Sequence in_tables{committer->record().sequence};
+    return log->writer() != nullptr ? std::max(in_tables, log->writer()->durable()) : in_tables;
+  }
+  // What reads may see now: when the log has failed, nothing of which a crash could take back what was asked to stay.
+  Sequence visible_sequence() const noexcept {
+    return asked_durable > durable_sequence() && committer->poisoned() ? durable_sequence() : last_sequence;
+  }
+  SnapshotState snapshot_now() const;
+  Task<Status> wait_until_durable(Sequence sequence);
   Task<Status> flush(FlushOptions options);
 
   // ---- reading (read_path.cc) ----
@@ -62,7 +80,8 @@ class PartitionState {
   Op<void> multi_get(TableState& table, std::span<const Bytes> keys, std::span<Value> values, ReadOptions options);
 
   // ---- the rest ----
-  Task<Status> compact(double slack);  // compact.cc: until at most `slack` of the file is free
+  // compact.cc: until at most `slack` of the file is free. The log, if asked, down to its least.
+  Task<Status> compact(double slack, bool shrink_log);
   // inspect.cc, behind Partition::check(): corruption when something is damaged.
   Task<Status> inspect(CheckReport& report);
   Stats stats() const;  // stats.cc
@@ -83,11 +102,18 @@ class PartitionState {
   std::unique_ptr<Views> views;
   SnapshotRegistry snapshots;
   std::unique_ptr<Committer> committer;
+  std::unique_ptr<PartitionLog> log;  // always there; its writer only where the mode asks for one
   std::unique_ptr<Publisher> publisher;
+  WalStaging log_staging;
   std::unique_ptr<BufferSet> buffers;
   std::unique_ptr<Flusher> flusher;
+  std::unique_ptr<Recovery> recovery;  // during open()
   std::unique_ptr<Scrubber> scrubber;  // null when it is off
   Sequence last_sequence{};
+  Sequence asked_durable{};  // the newest write whose durability was asked for with it
+  std::uint64_t recovery_ns = 0;
+  std::uint64_t recovery_records = 0;
+  std::uint64_t recovery_bytes = 0;  // of the log
   bool superblock_damaged = false;
   bool closing = false;
   bool loading = false;             // a sorted load is under way: nothing else writes
@@ -118,21 +144,42 @@ class PartitionState {
   Task<Status> load_file();
   Task<Status> load_catalog(const format::Superblock& record);
   void start_background();
+  Task<Status> start_log();
+  void open_log(const format::Superblock& record);
 
   // write_path.cc
   bool make_room(std::size_t key_bytes, std::size_t value_bytes);
-  void apply(TableState& table, Bytes key, Bytes value, WriteKind kind);
-  Op<void> write_one_waiting(TableState& table, Bytes key, Bytes value, WriteKind kind);
-  Op<void> write_batch_waiting(TableState& table, const WriteBatch& batch);
-  Task<Status> wait_for_room(std::size_t entries, std::size_t cost);
+  bool make_batch_room(std::size_t entries, std::size_t cost);
+  void apply(TableState& table, Bytes key, Bytes value, WriteKind kind, bool durable);
+  void apply_batch(TableState& table, const WriteBatch& batch, bool durable);
+  bool append_to_log(std::span<const WalEntry> entries) noexcept;
+  void relieve_log();
+  std::span<const WalEntry> log_entries(TableState& table, const WriteBatch& batch);
+  Op<void> written(bool durable);
+  Op<void> until_durable(Sequence sequence);
+  Op<void> write_waiting(TableState& table, const WriteBatch& batch, bool durable);
+  Task<Status> write_in_turn(TableState& table, const WriteBatch& batch, bool durable);
+  Task<Status> write_with_turn(TableState& table, const WriteBatch& batch, bool durable);
+  Task<Status> wait_for_buffer(std::size_t entries, std::size_t cost);
+  Task<Status> wait_for_segment(std::uint64_t body_bytes);
+  Task<Status> write_around_log(TableState& table, const WriteBatch& batch, std::size_t cost, bool durable);
+  Task<Status> flush_through(Sequence through);
+  Task<Status> flush_at_last(Sequence through);
+  std::vector<WalEntry> log_entries_;  // of the batch being written
   Error no_buffer_memory() const;
   Status check_write(Bytes key, std::size_t value_bytes) const;
   std::size_t waiting_writers_ = 0;
   rt::WaitQueue write_turn_;  // writers behind the one that waits for room
 
   // read_path.cc
-  const BufferEntry* find_in_buffers(TableId table, Bytes key, WriteBuffer*& in);
-  const BufferEntry* find_in_buffers(const SnapshotState& snapshot, TableId table, Bytes key, WriteBuffer*& in);
+  const BufferEntry* find_in_buffers(TableId table, Bytes key, Sequence limit, WriteBuffer*& in);
+  const BufferEntry* find_in_buffers(const SnapshotState& snapshot, TableId table, Bytes key, Sequence limit,
+                                     WriteBuffer*& in);
+  // Whoever wrote it was promised more than it has now.
+  bool pending(const BufferEntry& entry) const noexcept {
+    return (entry.flags & BufferEntry::kAskedDurable) != 0 && entry.sequence > durable_sequence();
+  }
+  Op<Value> get_pending(Value value, Sequence sequence);
   Op<Value> get_through_buffers(TableState& table, Bytes key, ReadOptions options);
   Op<Value> get_waiting(Bytes key, TableStore& store, TableRoot root, ViewRef view, Lookup lookup, ReadOptions options);
   Op<Value> get_overflow(Bytes reference, ViewRef view);

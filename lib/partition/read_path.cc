@@ -2,6 +2,7 @@
 // The walk of a read: active buffer, frozen buffers newest first, then the table: through the key index where that
 // knows the place, else down the tree. Hits are plain calls; the first miss makes one coroutine, which holds its view
 // so that the pages it is on its way to stay.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
@@ -53,30 +54,30 @@ Task<Result<Value>> PartitionState::overflow_value(Bytes reference) {
 
 // ---- get ----------------------------------------------------------------------------------------------------------
 
-const BufferEntry* PartitionState::find_in_buffers(TableId table, Bytes key, WriteBuffer*& in) {
+const BufferEntry* PartitionState::find_in_buffers(TableId table, Bytes key, Sequence limit, WriteBuffer*& in) {
   in = &buffers->active();
-  const BufferEntry* entry = in->empty() ? nullptr : in->find(table, key, kLastSequence);
+  const BufferEntry* entry = in->empty() ? nullptr : in->find(table, key, limit);
   if (entry != nullptr) return entry;
   if (CAMBIUM_PLANTED(older_buffer_asked_first)) {
     for (OrderedBuffer* const frozen : buffers->frozen()) {
       in = &frozen->buffer;
-      entry = in->find(table, key, kLastSequence);
+      entry = in->find(table, key, limit);
       if (entry != nullptr) return entry;
     }
   }
   for (auto it = buffers->frozen().rbegin(); it != buffers->frozen().rend(); ++it) {
     in = &(*it)->buffer;
-    entry = in->find(table, key, kLastSequence);
+    entry = in->find(table, key, limit);
     if (entry != nullptr) return entry;
   }
   return nullptr;
 }
 
 const BufferEntry* PartitionState::find_in_buffers(const SnapshotState& snapshot, TableId table, Bytes key,
-                                                   WriteBuffer*& in) {
+                                                   Sequence limit, WriteBuffer*& in) {
   for (const PinnedBuffer& pinned : snapshot.buffers()) {
     in = &pinned.ordered->buffer;
-    const BufferEntry* entry = in->find(table, key, snapshot.sequence());
+    const BufferEntry* entry = in->find(table, key, std::min(limit, snapshot.sequence()));
     if (entry != nullptr) return entry;
   }
   return nullptr;
@@ -110,8 +111,18 @@ Op<Value> PartitionState::get_through_buffers(TableState& table, Bytes key, Read
   }
   WriteBuffer* in = nullptr;
   const SnapshotState* snapshot = read.snapshot != nullptr ? &read.snapshot->state() : nullptr;
-  const BufferEntry* entry =
-      snapshot != nullptr ? find_in_buffers(*snapshot, table.id(), key, in) : find_in_buffers(table.id(), key, in);
+  const auto find = [&](Sequence limit) {
+    return snapshot != nullptr ? find_in_buffers(*snapshot, table.id(), key, limit, in)
+                               : find_in_buffers(table.id(), key, limit, in);
+  };
+  const BufferEntry* entry = find(kLastSequence);
+  if (entry != nullptr && pending(*entry)) [[unlikely]] {
+    if (!committer->poisoned()) {
+      const Core::Scope scope(core);
+      return get_pending(value_in_buffer(*in, *entry), entry->sequence);
+    }
+    entry = find(durable_sequence());  // it will never be durable, and was never acknowledged
+  }
   if (entry != nullptr) return Result<Value>(value_in_buffer(*in, *entry));
 
   const TableRoot& root = snapshot != nullptr ? table.at(snapshot->generation()) : table.newest();
@@ -179,6 +190,15 @@ Op<Value> PartitionState::get_overflow(Bytes reference, ViewRef view) {
   const ViewRef held = std::move(view);
   Result<Value> value = co_await overflow_value(reference);
   co_return value;
+}
+
+// The value is at hand; showing it has to wait until no crash can take it back.
+Op<Value> PartitionState::get_pending(Value value, Sequence sequence) {
+  const GatePass pass(operations);
+  Value held = std::move(value);
+  Status durable = co_await wait_until_durable(sequence);
+  if (!durable) co_return durable.error();
+  co_return std::move(held);
 }
 
 // ---- multi_get ----------------------------------------------------------------------------------------------------

@@ -55,6 +55,10 @@ bool ScanState::overlaps(const WriteBuffer& buffer) const noexcept {
 
 // Puts every source on its first entry.
 Task<Status> ScanState::start() {
+  // Everything it is going to show must be there to stay. Seldom is anything still on its way.
+  if (snapshot_.asked_durable > partition_.durable_sequence()) {
+    co_await check(partition_.wait_until_durable(snapshot_.asked_durable));
+  }
   for (const PinnedBuffer& pinned : snapshot_.buffers()) {
     if (!overlaps(pinned.ordered->buffer)) continue;
     co_await Flusher::order(partition_.core, *pinned.ordered, pinned.ordered->buffer.count(), false);

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The walk of a write: check limits, make room, into the active buffer in sequence order.
+// The walk of a write: check limits, make room, into the log if there is one, into the active buffer in sequence order;
+// then, if asked for, wait until it is durable.
 //
 // Room is the only back-pressure: when the active buffer is full it is frozen for the flusher and a spare one takes
-// over; when there is none, writers wait in the order in which they came.
+// over; when the log is half full it grows, or a checkpoint empties it. Where there is none of either, writers wait in
+// the order in which they came.
+#include <array>
+#include <utility>
 #include <vector>
 
 #include <cambium/rt/check.h>
@@ -46,11 +50,21 @@ Status PartitionState::check_write(Bytes key, std::size_t value_bytes) const {
   return {};
 }
 
-void PartitionState::apply(TableState& table, Bytes key, Bytes value, WriteKind kind) {
+void PartitionState::apply(TableState& table, Bytes key, Bytes value, WriteKind kind, bool durable) {
   last_sequence = next(last_sequence);
-  buffers->active().add(table.id(), key, value, kind, last_sequence);
+  if (durable) asked_durable = last_sequence;
+  buffers->active().add(table.id(), key, value, kind, last_sequence, durable ? BufferEntry::kAskedDurable : 0);
   ++(kind == WriteKind::put ? counts.puts : counts.deletes);
 }
+
+void PartitionState::apply_batch(TableState& table, const WriteBatch& batch, bool durable) {
+  for (const WriteBatch::Write& write : batch.writes()) {
+    if (CAMBIUM_PLANTED(batch_divided) && &write != &batch.writes().front()) static_cast<void>(buffers->rotate());
+    apply(table, batch.key_of(write), batch.value_of(write), write.remove ? WriteKind::del : WriteKind::put, durable);
+  }
+}
+
+// ---- room ---------------------------------------------------------------------------------------------------------
 
 // True when an entry of this size fits the active buffer, maybe after opening a new one.
 bool PartitionState::make_room(std::size_t key_bytes, std::size_t value_bytes) {
@@ -59,28 +73,34 @@ bool PartitionState::make_room(std::size_t key_bytes, std::size_t value_bytes) {
   return !buffers->active_empty() && buffers->rotate() && buffers->active().fits(key_bytes, value_bytes);
 }
 
-Op<void> PartitionState::write_one(TableState& table, Bytes key, Bytes value, WriteKind kind,
-                                   WriteOptions write_options) {
-  Status ok = check_write(key, value.size());
-  if (!ok) [[unlikely]]
-    return ok;
-  ok = accepts_writes();
-  if (!ok) [[unlikely]]
-    return ok;
-  if (!buffers->active().reserve_value(value.size())) [[unlikely]] {
-    return Error(Errc::resource, rt::str("no memory for a value of ", value.size(), " bytes"));
+bool PartitionState::make_batch_room(std::size_t entries, std::size_t cost) {
+  if (buffers->active().fits_batch(entries, cost)) return true;
+  return !buffers->active_empty() && buffers->rotate() && buffers->active().fits_batch(entries, cost);
+}
+
+// False when the log has no room now. True when nothing is logged, too.
+bool PartitionState::append_to_log(std::span<const WalEntry> entries) noexcept {
+  WalWriter* const writer = log->writer();
+  if (writer == nullptr) return true;
+  if (!writer->append(next(last_sequence), entries)) return false;
+  if (log->over_half()) [[unlikely]]
+    relieve_log();
+  return true;
+}
+
+// The log is half full, or a writer waits for it: it grows, or what it holds is flushed so that it may begin later.
+void PartitionState::relieve_log() {
+  const bool starved = log->starved();
+  if (log->work_due(Sequence{committer->record().sequence})) {
+    buffers->frozen_added.wake_all();
+    if (!starved) return;
   }
-  if (waiting_writers_ == 0 && make_room(key.size(), value.size())) [[likely]] {
-    apply(table, key, value, kind);
-    return Status();
+  if (!log->can_grow() && (starved || !log->checkpoint_asked)) {
+    log->checkpoint_asked = true;
+    // A group that is still being filled keeps the segment in which its first record began.
+    if (starved) log->writer()->request_durable(log->writer()->last_appended());
+    if (!buffers->active_empty() && !buffers->has_frozen()) static_cast<void>(buffers->rotate());
   }
-  if (write_options.no_stall) {
-    return Error(Errc::would_stall,
-                 rt::str("every write buffer is full (", buffers->bytes_used(), " bytes wait for the flusher)"),
-                 "wait for a flush, or raise memory_bytes");
-  }
-  const Core::Scope scope(core);
-  return write_one_waiting(table, key, value, kind);
 }
 
 // Nothing is frozen, so no flush will free a buffer: there is no use in waiting.
@@ -89,13 +109,7 @@ Error PartitionState::no_buffer_memory() const {
                "free some memory, or lower write_buffer_bytes");
 }
 
-// One writer at a time waits for room, the others for their turn: writes stay in the order of the calls.
-Task<Status> PartitionState::wait_for_room(std::size_t entries, std::size_t cost) {
-  ++counts.write_stalls;
-  ++waiting_writers_;
-  Errc turn = Errc::ok;
-  if (waiting_writers_ > 1) turn = co_await write_turn_.wait();
-  static_cast<void>(turn);
+Task<Status> PartitionState::wait_for_buffer(std::size_t entries, std::size_t cost) {
   Status ready = writable();
   while (ready && !buffers->active().fits_batch(entries, cost)) {
     if (!buffers->active_empty() && buffers->rotate()) continue;
@@ -110,26 +124,79 @@ Task<Status> PartitionState::wait_for_room(std::size_t entries, std::size_t cost
     co_await buffers->space_freed.wait();
     ready = writable();
   }
-  --waiting_writers_;
-  write_turn_.wake_one();
   co_return ready;
 }
 
-Op<void> PartitionState::write_one_waiting(TableState& table, Bytes key, Bytes value, WriteKind kind) {
-  const GatePass pass(operations);
-  const std::string key_copy = key.str();
-  const std::string value_copy = value.str();
-  co_await check(wait_for_room(1, buffers->active().cost_bytes(key_copy.size(), value_copy.size())));
-  apply(table, key_copy, value_copy, kind);
+// Until the log may have room for a record. Whatever could give it some wakes those who wait.
+Task<Status> PartitionState::wait_for_segment(std::uint64_t body_bytes) {
+  WalWriter& writer = *log->writer();
+  log->set_starved(true);
+  while (writer.room_for(body_bytes) == WalRoom::segments && !log->cannot_hold(body_bytes)) {
+    if (flusher->blocked()) {
+      log->set_starved(false);
+      co_return flusher->failure().error().within("the log is full and its writes cannot be flushed");
+    }
+    relieve_log();
+    co_await writer.room().wait();
+  }
+  log->set_starved(false);
   co_return Status();
+}
+
+// ---- one write ----------------------------------------------------------------------------------------------------
+
+Op<void> PartitionState::write_one(TableState& table, Bytes key, Bytes value, WriteKind kind,
+                                   WriteOptions write_options) {
+  Status ok = check_write(key, value.size());
+  if (!ok) [[unlikely]]
+    return ok;
+  ok = accepts_writes();
+  if (!ok) [[unlikely]]
+    return ok;
+  if (!buffers->active().reserve_value(value.size())) [[unlikely]] {
+    return Error(Errc::resource, rt::str("no memory for a value of ", value.size(), " bytes"));
+  }
+  const bool durable = write_options.durable || options.wal == WalMode::sync;
+  if (waiting_writers_ == 0 && make_room(key.size(), value.size())) [[likely]] {
+    const std::array<WalEntry, 1> entry{
+        {{table.id(), kind == WriteKind::put ? WalEntryKind::put : WalEntryKind::del, key, value}}};
+    if (append_to_log(entry)) [[likely]] {
+      apply(table, key, value, kind, durable);
+      return durable ? written(durable) : Op<void>(Status());
+    }
+  }
+  if (write_options.no_stall) {
+    return Error(Errc::would_stall,
+                 rt::str("every write buffer is full (", buffers->bytes_used(), " bytes wait for the flusher), or the ",
+                         "log is"),
+                 "wait for a flush, or raise memory_bytes or wal_bytes_max");
+  }
+  WriteBatch batch;
+  kind == WriteKind::put ? batch.put(key, value) : batch.del(key);
+  const Core::Scope scope(core);
+  return write_waiting(table, batch, durable);
+}
+
+// ---- batches ------------------------------------------------------------------------------------------------------
+
+std::span<const WalEntry> PartitionState::log_entries(TableState& table, const WriteBatch& batch) {
+  log_entries_.clear();
+  if (log->writer() == nullptr) return {};
+  for (const WriteBatch::Write& write : batch.writes()) {
+    log_entries_.push_back(
+        {table.id(), write.remove ? WalEntryKind::del : WalEntryKind::put, batch.key_of(write), batch.value_of(write)});
+  }
+  return log_entries_;
 }
 
 Op<void> PartitionState::write_batch(TableState& table, const WriteBatch& batch, WriteOptions write_options) {
   std::size_t cost = 0;
+  std::uint64_t body_bytes = 0;
   for (const WriteBatch::Write& write : batch.writes()) {
     Status ok = check_write(batch.key_of(write), write.value_bytes);
     if (!ok) return ok;
     cost += buffers->active().cost_bytes(write.key_bytes, write.value_bytes);
+    body_bytes += wal_entry_bytes(write.key_bytes, write.value_bytes);
   }
   Status ok = accepts_writes();
   if (!ok) return ok;
@@ -139,48 +206,185 @@ Op<void> PartitionState::write_batch(TableState& table, const WriteBatch& batch,
                  rt::str("a batch of ", cost, " bytes does not fit one write buffer of ", plan.buffer_bytes),
                  "split the batch, or raise write_buffer_bytes");
   }
-  const bool room =
-      buffers->active().fits_batch(batch.count(), cost) ||
-      (!buffers->active_empty() && buffers->rotate() && buffers->active().fits_batch(batch.count(), cost));
-  if (waiting_writers_ == 0 && room) {
-    for (const WriteBatch::Write& write : batch.writes()) {
-      if (CAMBIUM_PLANTED(batch_divided) && &write != &batch.writes().front()) static_cast<void>(buffers->rotate());
-      apply(table, batch.key_of(write), batch.value_of(write), write.remove ? WriteKind::del : WriteKind::put);
-    }
-    return Status();
+  const bool durable = write_options.durable || options.wal == WalMode::sync;
+  if (waiting_writers_ == 0 && body_bytes <= kWalBodyBytesMax && make_batch_room(batch.count(), cost) &&
+      append_to_log(log_entries(table, batch))) {
+    apply_batch(table, batch, durable);
+    return written(durable);
   }
-  if (write_options.no_stall) return Error(Errc::would_stall, "every write buffer is full");
+  if (write_options.no_stall) return Error(Errc::would_stall, "every write buffer is full, or the log is");
   const Core::Scope scope(core);
-  return write_batch_waiting(table, batch);
+  return write_waiting(table, batch, durable);
 }
 
-Op<void> PartitionState::write_batch_waiting(TableState& table, const WriteBatch& batch) {
+// ---- writes that wait ---------------------------------------------------------------------------------------------
+
+Op<void> PartitionState::write_waiting(TableState& table, const WriteBatch& batch, bool durable) {
   const GatePass pass(operations);
   const WriteBatch copy = batch;
+  co_await check(write_in_turn(table, copy, durable));
+  if (!durable || CAMBIUM_PLANTED(wal_acknowledged_early)) co_return Status();
+  Status stays = co_await wait_until_durable(last_sequence);
+  co_return stays;
+}
+
+// One writer at a time waits for room, the others for their turn: writes stay in the order of the calls.
+Task<Status> PartitionState::write_in_turn(TableState& table, const WriteBatch& batch, bool durable) {
+  ++counts.write_stalls;
+  ++waiting_writers_;
+  Errc turn = Errc::ok;
+  if (waiting_writers_ > 1) turn = co_await write_turn_.wait();
+  static_cast<void>(turn);
+  Status done = co_await write_with_turn(table, batch, durable);
+  --waiting_writers_;
+  write_turn_.wake_one();
+  co_return done;
+}
+
+Task<Status> PartitionState::write_with_turn(TableState& table, const WriteBatch& batch, bool durable) {
   std::size_t cost = 0;
-  for (const WriteBatch::Write& write : copy.writes())
+  std::uint64_t body_bytes = 0;
+  for (const WriteBatch::Write& write : batch.writes()) {
     cost += buffers->active().cost_bytes(write.key_bytes, write.value_bytes);
-  co_await check(wait_for_room(copy.count(), cost));
-  for (const WriteBatch::Write& write : copy.writes()) {
-    apply(table, copy.key_of(write), copy.value_of(write), write.remove ? WriteKind::del : WriteKind::put);
+    body_bytes += wal_entry_bytes(write.key_bytes, write.value_bytes);
   }
+  for (;;) {
+    co_await check(wait_for_buffer(batch.count(), cost));
+    if (!buffers->active().reserve_value(batch.writes().front().value_bytes)) {
+      co_return Error(Errc::resource, rt::str("no memory for ", cost, " bytes"));
+    }
+    WalWriter* const writer = log->writer();
+    const bool logged = writer == nullptr || body_bytes <= kWalBodyBytesMax;
+    const WalRoom room = writer == nullptr ? WalRoom::yes : logged ? writer->room_for(body_bytes) : WalRoom::segments;
+    if (room == WalRoom::yes) {
+      const bool appended = append_to_log(log_entries(table, batch));
+      CAMBIUM_ASSERT(appended);
+      break;
+    }
+    if (room == WalRoom::staging) {
+      co_await writer->room().wait();
+    } else if (room == WalRoom::large) {
+      // Nobody else writes meanwhile, so there stays room in the buffer.
+      const std::span<const WalEntry> entries = log_entries(table, batch);
+      co_await check(writer->append_large(next(last_sequence), entries));
+      break;
+    } else if (room == WalRoom::segments && log->cannot_hold(body_bytes)) {
+      Status around = co_await write_around_log(table, batch, cost, durable);
+      co_return around;
+    } else if (room == WalRoom::segments) {
+      co_await check(wait_for_segment(body_bytes));
+    }
+  }
+  apply_batch(table, batch, durable);
   co_return Status();
 }
 
-// Everything written before the call is durable afterwards. Then, unless asked not to, excess space goes back.
-Task<Status> PartitionState::flush(FlushOptions flush_options) {
-  co_await check(accepts_writes());
-  const Sequence through = last_sequence;
+// A record longer than the log: everything before it goes to the tables, then it does itself, then the log goes on
+// behind it. So nothing that follows can be durable, or be replayed, without it.
+Task<Status> PartitionState::write_around_log(TableState& table, const WriteBatch& batch, std::size_t cost,
+                                              bool durable) {
+  WalWriter& writer = *log->writer();
+  co_await check(flush_at_last(last_sequence));
+  writer.request_durable(writer.last_appended());
+  Status logged = co_await writer.wait_durable(writer.last_appended());
+  if (!logged) co_return logged;
+  co_await check(wait_for_buffer(batch.count(), cost));
+  apply_batch(table, batch, durable);
+  // From here on the log lacks these sequences: it may not go on before the tables, as both superblocks see them, have
+  // them. Crash: before the commit they are not there, and were not acknowledged; after it they are in the tables.
+  co_await check(flush_at_last(last_sequence));
+  co_await committer->lane().lock();
+  const MutexGuard lane(committer->lane());
+  co_await check(committer->touch());
+  writer.skip_to(last_sequence);
+  co_return Status();
+}
+
+// Out of space is waited out: the caller cannot go back.
+Task<Status> PartitionState::flush_at_last(Sequence through) {
+  for (;;) {
+    Status flushed = co_await flush_through(through);
+    const bool again =
+        flushed.code() == Errc::no_space || flushed.code() == Errc::busy || flushed.code() == Errc::resource;
+    if (flushed || !again || closing) co_return flushed;
+    co_await core.sleep_ns(100'000'000);
+  }
+}
+
+// ---- durability ---------------------------------------------------------------------------------------------------
+
+// What was written up to now has been taken; the answer waits if durability was asked for.
+Op<void> PartitionState::written(bool durable) {
+  if (!durable || CAMBIUM_PLANTED(wal_acknowledged_early)) return Status();
+  if (log->writer() != nullptr) log->writer()->request_durable(last_sequence);
+  const Core::Scope scope(core);
+  return until_durable(last_sequence);
+}
+
+Op<void> PartitionState::until_durable(Sequence sequence) {
+  const GatePass pass(operations);
+  Status stays;
+  if (log->writer() != nullptr && sequence <= log->writer()->last_appended()) {
+    stays = co_await log->writer()->wait_durable(sequence);
+  } else {
+    stays = co_await flush_through(sequence);
+  }
+  if (!stays && durable_sequence() >= sequence) stays = Status();  // the error is of what came later
+  co_return stays;
+}
+
+// The same for who holds the gate already. Asks for it, whoever wrote it.
+Task<Status> PartitionState::wait_until_durable(Sequence sequence) {
+  if (sequence <= durable_sequence()) co_return Status();
+  WalWriter* const writer = log->writer();
+  if (writer != nullptr && sequence <= writer->last_appended()) {
+    writer->request_durable(sequence);
+    Status stays = co_await writer->wait_durable(sequence);
+    co_return stays;
+  }
+  Status flushed = co_await flush_through(sequence);
+  co_return flushed;
+}
+
+Op<void> PartitionState::durable(Sequence sequence) {
+  if (sequence > last_sequence) {
+    return Error(Errc::invalid_argument,
+                 rt::str("sequence ", raw(sequence), " is still to come, the newest one is ", raw(last_sequence)));
+  }
+  if (sequence <= durable_sequence()) return Status();
+  Status ok = accepts_writes();
+  if (!ok) return ok;
+  WalWriter* const writer = log->writer();
+  if (writer != nullptr && sequence <= writer->last_appended()) writer->request_durable(sequence);
+  return until_durable(sequence);
+}
+
+SnapshotState PartitionState::snapshot_now() const {
+  SnapshotState now(*views, *buffers, visible_sequence());
+  now.asked_durable = std::min(asked_durable, now.sequence());
+  return now;
+}
+
+// Everything up to here is in the tables afterwards.
+Task<Status> PartitionState::flush_through(Sequence through) {
   while (!buffers->active_empty() && buffers->active().first_sequence() <= through && !buffers->rotate()) {
     if (!buffers->has_frozen()) co_return no_buffer_memory();
     if (flusher->blocked()) co_return flusher->failure();
     co_await buffers->space_freed.wait();
   }
   if (CAMBIUM_PLANTED(flush_acknowledged_early)) co_return Status();
-  co_await check(flusher->wait_for(through));
+  Status flushed = co_await flusher->wait_for(through);
+  co_return flushed;
+}
+
+// Everything written before the call is durable afterwards. Then, unless asked not to, excess space goes back.
+Task<Status> PartitionState::flush(FlushOptions flush_options) {
+  co_await check(accepts_writes());
+  const Sequence through = last_sequence;
+  co_await check(flush_through(through));
   constexpr double kSlack = 1.0 / 2;
   if (flush_options.trim && !buffers->has_frozen()) {
-    co_await check(compact(kSlack));
+    co_await check(compact(kSlack, false));
   }
   co_return Status();
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "space/superblock_store.h"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "base/planted_bug.h"
 #include "base/text.h"
@@ -31,6 +33,25 @@ bool intact_superblock(const Superblock& record, unsigned page) noexcept {
 
 namespace {
 
+// Bounds everything that the record says of the log. What is in its segments is for the replay to believe or not.
+bool sane_log(const Superblock& record) {
+  if (record.wal_log_id == 0) return record.wal_segment_count == 0 && record.wal_flags == 0;
+  if (record.wal_segment_count == 0 || record.wal_segment_count > format::kWalSegmentsMax) return false;
+  if (record.wal_segment_pages < format::kWalSegmentPagesMin || record.wal_segment_pages > format::kWalSegmentPagesMax)
+    return false;
+  if (record.wal_position > format::kWalPositionMax || record.wal_position % format::kWalBlockBytes != 0) return false;
+  if ((record.wal_flags & ~format::kWalFlags) != 0) return false;
+  std::uint32_t pages[format::kWalSegmentsMax];
+  std::uint32_t* const end = std::copy_n(record.wal_segments, record.wal_segment_count, pages);
+  std::sort(pages, end);
+  std::uint64_t free_from = 0;
+  return std::all_of(pages, end, [&](std::uint32_t page) {
+    const bool apart = page >= free_from;
+    free_from = std::uint64_t{page} + record.wal_segment_pages;
+    return apart && format::holds_data(PageId{page}, record.wal_segment_pages, record.file_pages);
+  });
+}
+
 // A record that is intact may still be one that this version must not open.
 Status openable(const BlockDevice& device, const Superblock& record) {
   if (record.version != format::kFormatVersion || record.page_bytes != kPageBytes) {
@@ -47,6 +68,13 @@ Status openable(const BlockDevice& device, const Superblock& record) {
                     record.table_count <= format::kTablesMax && record.catalog_height <= kHeightMax &&
                     record.page.generation <= kCountMax && record.sequence <= kCountMax;
   if (!sane) return Error(Errc::corruption, rt::str("superblock of ", device.name(), " holds impossible values"));
+  if (!sane_log(record)) {
+    return Error(
+        Errc::corruption,
+        rt::str("superblock of ", device.name(), " holds impossible values for the log: ", record.wal_segment_count,
+                " segments of ", record.wal_segment_pages, " pages, start at ", record.wal_position),
+        "restore the file from a backup, or use `cambium salvage`");
+  }
   if (record.catalog_height != 0 && !format::holds_data(record.catalog.id(), 1, record.file_pages)) {
     return Error(
         Errc::corruption,

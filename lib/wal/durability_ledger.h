@@ -39,6 +39,12 @@ class DurabilityLedger {
   void end_sync() noexcept;                                              // it succeeded
   void abandon_sync() noexcept { syncing_ = false; }                     // it failed: what it covered is lost
 
+  // Sequences up to this one are durable elsewhere. Requires: everything submitted is durable.
+  void skip_to(Sequence sequence) noexcept {
+    CAMBIUM_ASSERT(count_ == 0 && sequence >= durable_sequence_);
+    durable_sequence_ = sequence;
+  }
+
   // A sync would bring a sequence up to `wanted` nearer: some of it is written and not durable, none of it is on its
   // way by a plain write (which the sync would miss), and no sync is in flight.
   bool sync_due(Sequence wanted) const noexcept;

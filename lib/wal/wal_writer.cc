@@ -463,6 +463,15 @@ void WalWriter::DurableAwaiter::await_suspend(std::coroutine_handle<> caller) no
   ++writer_.stats_.waits;
 }
 
+// The first group that follows says that sequences have moved on, as the first one after a recovery does.
+void WalWriter::skip_to(Sequence sequence) noexcept {
+  CAMBIUM_ASSERT(filling_ == nullptr && closed_.empty() && !large_);
+  CAMBIUM_ASSERT(durable() == last_appended_ && sequence >= last_appended_);
+  ledger_.skip_to(sequence);
+  last_appended_ = sequence;
+  resumed_ = true;
+}
+
 Task<Status> WalWriter::finish() {
   CAMBIUM_ASSERT(!large_);
   request_durable(last_appended_);

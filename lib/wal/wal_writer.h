@@ -115,6 +115,14 @@ class WalWriter {
   class DurableAwaiter;
   inline DurableAwaiter wait_durable(Sequence sequence) noexcept;
   const Status& error() const noexcept { return error_; }
+  // Something else of the file failed, and what the log has at the device is in doubt: as if a write of it had failed.
+  void poison(const Status& cause) noexcept {
+    if (error_) fail(cause);
+  }
+
+  // Writes up to `sequence` are in the tables and will never be in the log. Requires: everything appended is durable,
+  // and both superblocks say that the tables have them.
+  void skip_to(Sequence sequence) noexcept;
 
   // Makes everything durable, says so in the log (an empty group, so that damage to the last records is told from a
   // torn tail), and waits for what is in flight, also after an error. Nothing is appended afterwards.
@@ -132,6 +140,10 @@ class WalWriter {
   // Nobody will replay what lies before. Requires: no superblock that may still be read begins there.
   void advance_start(std::uint64_t position) noexcept;
 
+  std::size_t segment_count() const noexcept { return segments_.count(); }
+  std::size_t free_segment_count() const noexcept { return segments_.free_count(); }
+  std::uint64_t segment_bytes() const noexcept { return layout_.segment_bytes(); }
+  std::uint64_t ordinal_of(std::uint64_t position) const noexcept { return layout_.ordinal_of(position); }
   std::uint64_t start_position() const noexcept { return layout_.start_position; }
   std::uint64_t end_position() const noexcept { return tail_; }  // of the groups closed so far
   std::uint64_t bytes_used() const noexcept;                     // between start and end

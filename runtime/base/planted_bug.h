@@ -60,7 +60,14 @@
   BUG(long_value_not_freed, "lib/tree/tree_merge.cc", "model cut", "the extents of an overwritten long value stay in use") \
   BUG(long_value_freed_twice, "lib/tree/tree_merge.cc", "model cut", "the extents of a long value are freed twice") \
   BUG(batch_divided, "lib/partition/write_path.cc", "cut", "a batch is divided between two write buffers") \
-  BUG(flush_acknowledged_early, "lib/partition/write_path.cc", "cut", "flush() returns before its buffer is committed")
+  BUG(flush_acknowledged_early, "lib/partition/write_path.cc", "cut", "flush() returns before its buffer is committed") \
+  /* the log */ \
+  BUG(wal_acknowledged_early, "lib/partition/write_path.cc", "cut", "a write is acknowledged before its group of the log is durable") \
+  BUG(wal_replay_ignores_sequence, "lib/partition/recovery.cc", "cut", "a replay does not know what the tables hold") \
+  BUG(wal_tail_not_erased, "lib/partition/recovery.cc", "cut", "what lies beyond a torn tail stays there") \
+  BUG(wal_start_advanced_early, "lib/flush/partition_log.cc", "cut", "segments that the fallback superblock begins in are reused") \
+  BUG(wal_segment_reused_early, "lib/flush/partition_log.cc", "cut", "segments are reused before the superblock that gave them up is durable") \
+  BUG(wal_clean_mark_kept, "lib/flush/partition_log.cc", "cut model", "the superblock still says that the log need not be read when it is written")
 // clang-format on
 
 namespace cambium::rt {

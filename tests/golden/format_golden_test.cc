@@ -135,11 +135,14 @@ TEST_CASE("golden: a superblock") {
   superblock.next_table_id = 7;
   superblock.wal_log_id = 0x8888;
   superblock.wal_position = 0x9999;
-  superblock.wal_first_page = 0xaaaa;
+  superblock.wal_segment_count = 2;
   superblock.wal_segment_pages = 0xbbbb;
   superblock.table_count = 2;
   superblock.tables[0] = {0xcccccccc, 1};
   superblock.tables[1] = {0xdddddddd, 0};
+  superblock.wal_flags = format::kWalClean;
+  superblock.wal_segments[0] = 0xeeee;
+  superblock.wal_segments[1] = 0xffff;
   compare("superblock", seal(page));
   CHECK(page.substr(32, 8) == std::string("CAMBIUM\x01"));
 }

@@ -34,6 +34,20 @@ TEST_CASE("model: random operations on a simulated disk agree with a map", "[S10
   print_report("sim", cache_pages, report);
 }
 
+TEST_CASE("model: random operations with a log in every mode, left open again and again, agree with a map",
+          "[S09][F05][R03]") {
+  const std::uint64_t cache_pages = GENERATE(std::uint64_t{16}, std::uint64_t{256});
+  CAPTURE(cache_pages);
+  ModelSetup setup = model_setup(test_seed(cache_pages + 1), cache_pages,
+                                 number_from_environment("CAMBIUM_MODEL_OPERATIONS", 200'000) / 2);
+  setup.draw_log = true;
+  setup.reopen_every = 700;
+  ModelReport report;
+  run_simulated(setup, report);
+  print_report("sim, with a log", cache_pages, report);
+  CHECK(report.recoveries > 0);
+}
+
 TEST_CASE("model: two runs of a simulated workload with one seed are the same I/O for I/O", "[S20]") {
   const ModelSetup setup = model_setup(test_seed(11), 16, 5'000);
   ModelReport report;

@@ -8,7 +8,8 @@
 //   2. Partition::check() finds nothing;
 //   3. the content is that of one version between the last acknowledged flush and the last write asked for.
 // At each step one image more loses its newest superblock as well: the commit before it has to be whole, unless the
-// commit under way has already synced its bitmaps over it (then, and only then, a refusal that says so is right).
+// commit under way has already synced its bitmaps over it (then, and only then, a refusal that says so is right). Where
+// everything acknowledged is in the log, the commit before shows all of that, too.
 // Some images go on: a marker is written and flushed, the file is opened again. Of some of those the recovery itself
 // is cut at every step, and what remains has to hold the same version, with the marker or without.
 //
@@ -36,6 +37,7 @@ struct CrashWorkload {
   Task<Status> (*prepare)(Core& core, TracedPartition& db);  // opened and closed around it; no cuts; may be null
   Task<Status> (*run)(Core& core, TracedPartition& db);      // opened and closed around it; cut at every step
   void (*sabotage)(SimDisk& disk) = nullptr;                 // plans faults that the explorer has to notice
+  bool fallback_keeps = false;  // the log has all that was acknowledged, also for the older superblock
 };
 
 struct CrashReport {

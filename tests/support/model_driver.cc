@@ -35,7 +35,8 @@ class ModelRun {
         setup_(setup),
         report_(report),
         random_(setup.tape.empty() ? Draws(setup.seed) : Draws(setup.tape)),
-        keys_(keys_of(setup)) {}
+        keys_(keys_of(setup)),
+        logs_(setup.seed * 31 + 7) {}
 
   Task<Status> run() {
     co_await check(open());
@@ -458,12 +459,21 @@ class ModelRun {
   }
 
   Task<Status> open() {
-    Partition db = co_await check(Partition::open(core_, setup_.options));
+    Options options = setup_.options;
+    if (setup_.draw_log) {
+      constexpr WalMode kModes[] = {WalMode::none, WalMode::batched, WalMode::sync};
+      constexpr std::uint64_t kBytes[] = {128 * KiB, 1 * MiB, 64 * MiB};
+      options.wal = kModes[logs_.below(std::size(kModes))];
+      options.wal_bytes_max = kBytes[logs_.below(std::size(kBytes))];
+      options.wal_interval_ms = 1 + static_cast<std::uint32_t>(logs_.below(20));
+    }
+    logged_ = options.wal != WalMode::none;
+    Partition db = co_await check(Partition::open(core_, options));
     db_.emplace(std::move(db));
     co_return Status();
   }
   // Drops everything that is held; nothing of it may be left in the partition.
-  Task<Status> close() {
+  Task<Status> let_go() {
     co_await check(collect_flushes());
     while (!gets_.empty()) {
       co_await check(collect_get());
@@ -472,6 +482,10 @@ class ModelRun {
     values_.clear();
     scans_.clear();
     snapshots_.clear();
+    co_return Status();
+  }
+  Task<Status> close() {
+    co_await check(let_go());
     co_await check(db_->flush());
     const Stats stats = db_->stats();
     if (stats.snapshots != 0) co_return Error(Errc::corruption, "a dropped snapshot is still counted");
@@ -485,7 +499,14 @@ class ModelRun {
   }
   Task<Status> reopen() {
     ++report_.reopens;
-    co_await check(close());
+    if (logged_ && logs_.below(2) == 0) {
+      // As if the process had ended: what is in the buffers comes back from the log.
+      ++report_.recoveries;
+      co_await check(let_go());
+      db_.reset();
+    } else {
+      co_await check(close());
+    }
     co_await check(open());
     Status same = co_await verify_all();
     co_return same;
@@ -500,6 +521,8 @@ class ModelRun {
   std::uint64_t lately_at_ = 0;
   std::shared_ptr<Model> model_ = std::make_shared<Model>();
   std::optional<Partition> db_;
+  rt::Random logs_;
+  bool logged_ = false;
   std::vector<HeldSnapshot> snapshots_;
   std::vector<HeldScan> scans_;
   std::deque<HeldValue> values_;
@@ -525,10 +548,10 @@ ModelSetup model_setup(std::uint64_t seed, std::uint64_t cache_pages, std::uint6
 }
 
 void print_report(const char* backend, std::uint64_t cache_pages, const ModelReport& report) {
-  const std::string line =
-      rt::str("model: ", backend, ", ", cache_pages, " pages of cache: ", report.operations, " operations, ",
-              report.flushes, " flushes, ", report.reopens, " reopens, ", report.checks, " checks, ",
-              report.snapshot_reads, " snapshot reads, ", report.entries_scanned, " entries scanned\n");
+  const std::string line = rt::str(
+      "model: ", backend, ", ", cache_pages, " pages of cache: ", report.operations, " operations, ", report.flushes,
+      " flushes, ", report.reopens, " reopens (", report.recoveries, " from a log), ", report.checks, " checks, ",
+      report.snapshot_reads, " snapshot reads, ", report.entries_scanned, " entries scanned\n");
   std::fputs(line.c_str(), stdout);
 }
 

@@ -32,6 +32,8 @@ struct ModelSetup {
   std::uint64_t flush_every = 300;  // operations between flushes, about
   std::uint64_t reopen_every = 2'500;
   std::uint64_t check_every = 1'000;
+  bool draw_log =
+      false;         // each open() draws the mode and the size of the log; half of the logs are not closed, but left
   Draws::Tape tape;  // not empty: chooses the operations, instead of the seed and of the three numbers above
 };
 
@@ -39,7 +41,8 @@ struct ModelReport {
   std::uint64_t operations = 0;
   std::uint64_t flushes = 0;
   std::uint64_t reopens = 0;
-  std::uint64_t checks = 0;  // Partition::check() and a comparison of everything
+  std::uint64_t recoveries = 0;  // of these, from a log that was left
+  std::uint64_t checks = 0;      // Partition::check() and a comparison of everything
   std::uint64_t snapshot_reads = 0;
   std::uint64_t entries_scanned = 0;
 };

@@ -4,7 +4,8 @@
 // Version n is the content after the first n writes, a batch being one. After a cut the file has to show one version
 // from acknowledged() (the last flush that returned) to submitted() (the last write that was asked for).
 //
-// TracedPartition: a partition whose writes go into a VersionLog first.
+// TracedPartition: a partition whose writes go into a VersionLog first. With a log in mode sync, and where durability
+// is asked for, a write that completes is acknowledged.
 #pragma once
 
 #include <algorithm>
@@ -73,20 +74,21 @@ class TracedPartition {
   Task<Status> open(Core& core, const Options& options) {
     Partition db = co_await check(Partition::open(core, options));
     db_.emplace(std::move(db));
+    sync_ = options.wal == WalMode::sync;
     log_.created();
     co_return Status();
   }
-  Op<void> put(Bytes key, Bytes value) {
+  Op<void> put(Bytes key, Bytes value, WriteOptions options = {}) {
     log_.put(key, value);
     log_.submit();
-    return db_->put(key, value);
+    return answered(db_->put(key, value, options), options);
   }
-  Op<void> del(Bytes key) {
+  Op<void> del(Bytes key, WriteOptions options = {}) {
     log_.del(key);
     log_.submit();
-    return db_->del(key);
+    return answered(db_->del(key, options), options);
   }
-  Op<void> write(const WriteBatch& batch) {
+  Op<void> write(const WriteBatch& batch, WriteOptions options = {}) {
     for (const WriteBatch::Write& write : batch.writes()) {
       if (write.remove) {
         log_.del(batch.key_of(write));
@@ -95,7 +97,14 @@ class TracedPartition {
       }
     }
     log_.submit();
-    return db_->write(batch);
+    return answered(db_->write(batch, options), options);
+  }
+  // Of a log that is written in batches. Requires: every write has completed.
+  Task<Status> durable() {
+    const std::uint64_t version = log_.submitted();
+    co_await check(db_->durable(db_->last_sequence()));
+    log_.acknowledge(version);
+    co_return Status();
   }
   Task<Status> flush(FlushOptions options = {}) {
     const std::uint64_t version = log_.submitted();
@@ -112,8 +121,20 @@ class TracedPartition {
   Partition& db() noexcept { return *db_; }
 
  private:
+  Op<void> answered(Op<void> write, WriteOptions options) {
+    return sync_ || options.durable ? acknowledged(std::move(write)) : std::move(write);
+  }
+  Op<void> acknowledged(Op<void> write) {
+    const std::uint64_t version = log_.submitted();
+    Op<void> own = std::move(write);
+    Status done = co_await own;
+    if (done) log_.acknowledge(version);
+    co_return done;
+  }
+
   VersionLog& log_;
   std::optional<Partition> db_;
+  bool sync_ = false;
 };
 
 }  // namespace cambium::test

@@ -242,9 +242,18 @@ class ExitCodes(CliCase):
             fcntl.flock(file, fcntl.LOCK_EX)
             self.refused(BUSY, 'get', self.file, 'key000001')
 
-    def test_a_write_ahead_log_is_unsupported(self):
+    def test_a_write_ahead_log_stays_in_the_file_until_it_is_opened_without_one(self):
         for wal in ('batched', 'sync'):
-            self.assertIn(b'write-ahead log', self.cambium('stress', self.file, '--wal', wal, code=UNSUPPORTED).err)
+            self.cambium('stress', self.file, '--ops', '200', '--wal', wal, '-q')
+            self.assertGreaterEqual(self.stat()['wal_segments'], 2)
+            self.cambium('put', self.file, '--wal', wal, 'a key', 'a value')
+            self.cambium('check', self.file)
+        self.cambium('put', self.file, 'a key', 'another value')
+        self.assertEqual(self.stat()['wal_segments'], 0)
+        self.cambium('check', self.file)
+
+    def stat(self):
+        return json.loads(self.cambium('stat', self.file, '--json').out)['stats']
 
     def test_a_full_output_is_no_space(self):
         self.fill(10)

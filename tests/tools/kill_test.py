@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from cli_case import OK, NOT_FOUND, UNSUPPORTED
 
 # How a write becomes durable: the values of `stress --wal`. A new mode is a new entry; each gets its share of rounds.
-MODES = ('none',)
+MODES = ('none', 'batched', 'sync')
 OPS = 10_000_000          # more than a round gets through
 LIFE_SECONDS_MAX = 0.35   # of a writer
 NEXT_SECONDS_MAX = 0.03   # of whoever opens the file after it
@@ -104,7 +104,7 @@ class Round:
 
     def stream_up_to_the_kill(self):
         """The stream as far as it can have been written. Exactly, since a later removal excuses a key that is missing:
-        the lines of one flush are out before the next write, so no more than one flush's writes follow the last line."""
+        the lines of one flush (or wait for the log) are out before the next write, so no more than so many writes follow the last line."""
         with open(self.acks, 'rb') as acks:
             last = acks.read().rpartition(b'\n')[0].rpartition(b'\n')[2]
         words = list(self.stream)

@@ -126,5 +126,48 @@ TEST_CASE("allocation: cached gets, buffered puts and the steps of a scan ask fo
   CHECK(scans.frames == 0);
 }
 
+// As many at a time as the staging of the log takes: beyond it a put waits for the device. Groups leave meanwhile.
+Task<Status> measure_logged_puts(Core& core, const std::string& path, Cost& puts, std::uint64_t& groups) {
+  Options options;
+  options.path = path;
+  options.memory_bytes = 64 * MiB;
+  options.wal = WalMode::batched;
+  Partition db = co_await check(Partition::open(core, options));
+  const std::string value(100, 'v');
+  for (int i = 0; i < kRounds; ++i) {
+    co_await check(db.put(key_of(i), value));
+  }
+  const std::string key = key_of(1);
+  for (int round = 0; round < 10; ++round) {
+    co_await check(db.durable(db.last_sequence()));
+    Cost once;
+    {
+      const Meter meter(once);
+      for (int i = 0; i < 2000; ++i) {
+        co_await check(db.put(key, value));
+        if (i % 500 == 0) co_await core.yield();
+      }
+    }
+    puts.allocations += once.allocations;
+    puts.frames += once.frames;
+  }
+  groups = db.stats().wal_groups;
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+TEST_CASE("allocation: a put that is logged in batches asks for no memory and makes no frame", "[S07][S09]") {
+  const OnRing ring;
+  if (!ring.core) CAMBIUM_SKIP("io_uring is refused here");
+  Cost puts;
+  std::uint64_t groups = 0;
+  const Status done = ring.core->run(measure_logged_puts(*ring.core, ring.path, puts, groups));
+  INFO(done.error().message());
+  REQUIRE(done);
+  CHECK(groups > 0);
+  CHECK(puts.allocations == 0);
+  CHECK(puts.frames == 0);
+}
+
 }  // namespace
 }  // namespace cambium::test

@@ -13,6 +13,29 @@
 namespace cambium::test {
 namespace {
 
+// Every write of a third of it waits for the device: fewer of them.
+TEST_CASE("model: random operations on a real file with a log in every mode agree with a map", "[S09][F05][R03]") {
+  const std::unique_ptr<Core> core = make_core(Backend::uring);
+  if (core == nullptr) CAMBIUM_SKIP("io_uring is refused here");
+  const TempDirectory directory;
+  const std::string path = directory.file("model.cambium");
+  ModelSetup setup = model_setup(test_seed(77), 256, number_from_environment("CAMBIUM_MODEL_OPERATIONS", 134'000) / 10);
+  setup.options.path = path;
+  setup.flush_every = 600;
+  setup.reopen_every = 800;
+  setup.check_every = 3'000;
+  setup.draw_log = true;
+  ModelReport report;
+  const Status done = core->run(run_model(*core, setup, report));
+  core->drain();
+  INFO("replay: " << replay_command("test_uring", setup.seed));
+  INFO(done.error().message());
+  REQUIRE(done);
+  CHECK(core->spawned() == 0);
+  CHECK(report.recoveries > 0);
+  print_report("uring, with a log", 256, report);
+}
+
 TEST_CASE("model: random operations on a real file agree with a map", "[S10][S18][S19][S20][S21][F02][F03]") {
   const std::unique_ptr<Core> core = make_core(Backend::uring);
   if (core == nullptr) CAMBIUM_SKIP("io_uring is refused here");

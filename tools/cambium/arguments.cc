@@ -2,7 +2,9 @@
 #include "cambium/arguments.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -85,18 +87,21 @@ void add_format(CLI::App& app, const Options& options, const std::string& names)
   app.add_option("--format", options.raw.format, names)->type_name("NAME");
 }
 
+void add_wal(CLI::App& app, const Options& options) {
+  app.add_option("--wal", options.to.wal, "the log: none, batched or sync")
+      ->check(CLI::IsMember({"none", "batched", "sync"}))
+      ->capture_default_str();
+}
+
 void add_stress(CLI::App& app, const Options& options) {
   Arguments& to = options.to;
   app.add_option("--seed", to.seed, "the stream of writes follows from it")->capture_default_str();
   app.add_option("--ops", to.ops, "length of the stream")->capture_default_str();
   app.add_option("--keys", to.keys, "how many different keys")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--flush-every", to.flush_every, "writes between two flushes")
+  app.add_option("--flush-every", to.flush_every, "writes between two flushes, or waits for a batched log")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--ack-fd", to.ack_fd, "descriptor for `sequence key crc32c` lines of durable writes");
-  app.add_option("--wal", to.wal, "none, batched or sync")
-      ->check(CLI::IsMember({"none", "batched", "sync"}))
-      ->capture_default_str();
   CLI::Option* const file = app.add_option("--ack-file", to.ack_file, "what --ack-fd wrote, for --verify");
   app.add_flag("--verify", to.verify, "check that every acknowledged write is there")->needs(file);
 }
@@ -140,6 +145,8 @@ void add_verb(CLI::App& parent, std::string_view verb, const Options& options) {
   } else if (verb == "doctor") {
     app.add_option("directory", to.directory, "where the data is to live")->capture_default_str()->type_name("");
   }
+  constexpr std::string_view kWriters[] = {"create", "put", "del", "load", "batch", "stress"};
+  if (std::find(std::begin(kWriters), std::end(kWriters), verb) != std::end(kWriters)) add_wal(app, options);
   add_common(app, options);
 }
 

@@ -38,6 +38,9 @@ struct Arguments {
   bool reverse = false;
   bool keys_only = false;
 
+  // whatever writes
+  std::string wal = "none";
+
   // load, dump, batch
   std::string input = "-";
   Format format = Format::automatic;
@@ -54,7 +57,6 @@ struct Arguments {
   int ack_fd = -1;
   bool verify = false;
   std::string ack_file;
-  std::string wal = "none";
 
   // bench
   std::uint64_t records = 500'000;

@@ -46,7 +46,10 @@ stat and check open the file read-only and never write to it. Exit code 0 of a v
 that writes means that everything it wrote is durable.
 )"},
     {"create", "Makes an empty partition.", "  cambium create data.cambium\n",
-     "\nExit code 2 when the file is there already.\n"},
+     R"(
+Exit code 2 when the file is there already. With --wal the file gets a write-ahead log;
+whoever opens it without one for writing recovers what it holds, and removes it.
+)"},
     {"put", "Writes one key.",
      R"(  cambium put data.cambium hello world
   cambium put data.cambium logo < logo.png        # without a value: standard input
@@ -117,8 +120,9 @@ Exit code 0 when nothing was lost, 3 otherwise; the lost ranges are listed.
   cambium stress data.cambium --seed 7 --ops 100000 --verify --ack-file acks
 )",
      R"(
-After each flush that was acknowledged, a line `sequence key crc32c` is written for
-every write that is now durable ("-" instead of a checksum for a removal). --verify
+When writes have become durable, a line `sequence key crc32c` is written for each of
+them ("-" instead of a checksum for a removal): with --wal sync after every write, with
+--wal batched when the log has --flush-every more of them, else after each flush. --verify
 takes the same --seed, --keys and --ops, and checks that each key holds its last
 acknowledged write or a later one of the stream. Exit code 3 when one does not.
 )"},

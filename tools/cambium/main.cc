@@ -27,6 +27,7 @@ Options options_for(const Verb& verb, const Arguments& arguments) noexcept {
   options.path = arguments.file;
   options.read_only = verb.access == Access::read;
   options.memory_bytes = arguments.memory_bytes != 0 ? arguments.memory_bytes : verb.memory_bytes;
+  if (arguments.wal != "none") options.wal = arguments.wal == "sync" ? WalMode::sync : WalMode::batched;
   switch (verb.access) {
     case Access::create:
       options.mode = OpenMode::create;

@@ -24,7 +24,7 @@ static_assert(sizeof(OverflowReference) == 16 && sizeof(OverflowExtent) == 8 && 
               sizeof(TableRow) == 40);
 static_assert(offsetof(Superblock, file_pages) == 64 && offsetof(Superblock, sequence) == 72);
 static_assert(offsetof(Superblock, catalog_height) == 96 && offsetof(Superblock, next_table_id) == 100);
-static_assert(offsetof(Superblock, wal_position) == 112 && offsetof(Superblock, wal_first_page) == 120);
+static_assert(offsetof(Superblock, wal_position) == 112 && offsetof(Superblock, wal_segment_count) == 120);
 static_assert(offsetof(Superblock, table_count) == 128);
 
 TEST_CASE("format: the magic spells CAMBIUM and the version of the spelling") {

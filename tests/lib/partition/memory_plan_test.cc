@@ -77,5 +77,34 @@ TEST_CASE("memory plan: given sizes that do not fit the budget together are refu
   CHECK(std::string(plan.error().message()).find(std::to_string(options.cache_bytes)) != std::string::npos);
 }
 
+TEST_CASE("memory plan: a log has segments that fit it, and as many as a superblock can name", "[S09]") {
+  constexpr std::uint64_t kWal[] = {128 * KiB, 256 * KiB, 1 * MiB, 64 * MiB, 1 * GiB, 16 * GiB};
+  for (const std::uint64_t wal_bytes : kWal) {
+    for (const std::uint64_t memory_bytes : {1 * MiB, 16 * MiB, 1 * GiB}) {
+      CAPTURE(wal_bytes, memory_bytes);
+      const MemoryPlan plan =
+          MemoryPlan::of({.wal = WalMode::sync, .memory_bytes = memory_bytes, .wal_bytes_max = wal_bytes}).value();
+      CHECK(plan.wal_segment_bytes >= 64 * KiB);
+      CHECK(plan.wal_segment_bytes <= 64 * MiB);
+      CHECK(plan.wal_segments_max >= 2);
+      CHECK(plan.wal_segments_max <= 96);
+      CHECK(plan.wal_segment_bytes * plan.wal_segments_max <= wal_bytes);
+      CHECK(plan.wal_group_bytes * plan.wal_groups <= memory_bytes / 32);
+    }
+  }
+  const Options usual{.wal = WalMode::sync};
+  CHECK(MemoryPlan::of(usual).value().wal_segment_bytes == 4 * MiB);
+  CHECK(MemoryPlan::of(usual).value().wal_segments_max == 16);
+  CHECK(MemoryPlan::of({}).value().wal_groups == 0);
+  CHECK(MemoryPlan::of({.wal_bytes_max = 100 * KiB}).code() == Errc::invalid_argument);
+}
+
+TEST_CASE("memory plan: a bound on the time of recovery lowers the cap of the log", "[S09]") {
+  const MemoryPlan plan = MemoryPlan::of({.wal = WalMode::sync, .recovery_ms_max = 100}).value();
+  CHECK(plan.wal_segment_bytes * plan.wal_segments_max <= 20'000'000);
+  const MemoryPlan least = MemoryPlan::of({.wal = WalMode::sync, .recovery_ms_max = 1}).value();
+  CHECK(least.wal_segment_bytes * least.wal_segments_max >= 128 * KiB);
+}
+
 }  // namespace
 }  // namespace cambium

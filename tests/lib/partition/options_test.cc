@@ -15,7 +15,8 @@ bool same(const Options& a, const Options& b) {
   return a.path == b.path && a.mode == b.mode && a.read_only == b.read_only && a.memory_bytes == b.memory_bytes &&
          a.write_buffer_bytes == b.write_buffer_bytes && a.cache_bytes == b.cache_bytes && a.direct_io == b.direct_io &&
          a.readahead_pages == b.readahead_pages && a.lock_wait_ms == b.lock_wait_ms &&
-         a.scrub_mb_per_s == b.scrub_mb_per_s;
+         a.scrub_mb_per_s == b.scrub_mb_per_s && a.wal == b.wal && a.wal_interval_ms == b.wal_interval_ms &&
+         a.recovery_ms_max == b.recovery_ms_max && a.wal_bytes_max == b.wal_bytes_max;
 }
 
 TEST_CASE("options: each option that differs from its default is written, alone, and read back") {
@@ -25,6 +26,11 @@ TEST_CASE("options: each option that differs from its default is written, alone,
       {{.mode = OpenMode::open}, "mode=open"},
       {{.mode = OpenMode::create}, "mode=create"},
       {{.read_only = true}, "read_only=true"},
+      {{.wal = WalMode::sync}, "wal=sync"},
+      {{.wal = WalMode::batched}, "wal=batched"},
+      {{.wal_interval_ms = 7}, "wal_interval_ms=7"},
+      {{.recovery_ms_max = 500}, "recovery_ms_max=500"},
+      {{.wal_bytes_max = 256 * KiB}, "wal_bytes_max=256KiB"},
       {{.memory_bytes = 512 * MiB}, "memory=512MiB"},
       {{.memory_bytes = 1'000'001}, "memory=1000001B"},
       {{.write_buffer_bytes = 3 * MiB}, "write_buffer=3MiB"},
@@ -44,9 +50,13 @@ TEST_CASE("options: all of them at once survive the way through text") {
   const Options options{.path = "x y",
                         .mode = OpenMode::create,
                         .read_only = true,
+                        .wal = WalMode::sync,
+                        .wal_interval_ms = 1,
+                        .recovery_ms_max = 2,
                         .memory_bytes = 7 * GiB,
                         .write_buffer_bytes = 1,
                         .cache_bytes = 3,
+                        .wal_bytes_max = 4,
                         .direct_io = false,
                         .readahead_pages = 5,
                         .lock_wait_ms = 6};

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Power cuts with a write-ahead log: whatever a write was promised when it was acknowledged is there afterwards, in
+// every mode, while segments are reused, checkpoints move the start on, and files are opened again.
+//
+// CAMBIUM_CRASH_STATES sets how many crash images are checked over all workloads; CAMBIUM_SEED another schedule.
+#include <catch2/catch.hpp>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "base/text.h"
+#include "support/crash_explorer.h"
+#include "support/seed.h"
+
+namespace cambium::test {
+namespace {
+
+// The smallest log there is, of segments of 64 KiB; and one of four.
+constexpr Options with_log(WalMode mode, std::uint64_t wal_bytes = 128 * KiB) {
+  return {.wal = mode,
+          .memory_bytes = 1 * MiB,
+          .write_buffer_bytes = 64 * KiB,
+          .cache_bytes = 128 * KiB,
+          .wal_bytes_max = wal_bytes};
+}
+
+std::string key_of(std::uint64_t i) { return rt::str("key ", 100'000 + i); }
+
+std::string value_of(std::uint64_t i, std::uint64_t round, std::size_t bytes) {
+  std::string value = rt::str(i, " in round ", round, " ");
+  rt::Random random(i * 977 + round);
+  const std::size_t text = value.size();
+  value.resize(std::max(bytes, text));
+  random.bytes(value.data() + text, value.size() - text);
+  return value;
+}
+
+Task<Status> put_batch(TracedPartition& db, std::uint64_t round, std::size_t bytes) {
+  WriteBatch batch;
+  for (std::uint64_t i = 0; i < 4; ++i) batch.put(key_of(i * 7), value_of(i * 7, round, bytes));
+  batch.del(key_of(round % 40));
+  Status done = co_await db.write(batch);
+  co_return done;
+}
+
+// ---- the workloads ------------------------------------------------------------------------------------------------
+
+Task<Status> hundred_keys(Core&, TracedPartition& db) {
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    co_await check(db.put(key_of(i), value_of(i, 0, 200)));
+  }
+  co_return Status();
+}
+
+// Every write is acknowledged by the log; segments turn over, buffers fill and are flushed by themselves.
+Task<Status> synced(Core&, TracedPartition& db) {
+  rt::Random random(3);
+  for (std::uint64_t round = 1; round <= 90; ++round) {
+    const std::uint64_t key = random.below(100);
+    co_await check(db.put(key_of(key), value_of(key, round, random.below(3000))));
+    if (round % 5 == 0) {
+      co_await check(put_batch(db, round, 150));
+    }
+    if (round % 40 == 0) {
+      co_await check(db.flush());
+    }
+    if (round % 9 == 0) {
+      co_await check(db.del(key_of(random.below(100))));
+    }
+  }
+  co_return Status();
+}
+
+// Several writers share a group: each is answered by itself.
+Task<Status> synced_together(Core&, TracedPartition& db) {
+  for (std::uint64_t round = 1; round <= 40; ++round) {
+    std::vector<Op<void>> writes;
+    for (std::uint64_t i = 0; i < 6; ++i) {
+      writes.push_back(db.put(key_of(round * 3 + i), value_of(i, round, 700)));
+    }
+    for (Op<void>& write : writes) {
+      Op<void>& one = write;
+      co_await check(std::move(one));
+    }
+  }
+  co_return Status();
+}
+
+Task<Status> batched(Core& core, TracedPartition& db) {
+  for (std::uint64_t round = 1; round <= 50; ++round) {
+    for (std::uint64_t i = 0; i < 8; ++i) {
+      co_await check(db.put(key_of(round + i * 11), value_of(i, round, 400)));
+    }
+    co_await check(put_batch(db, round, 90));
+    if (round % 3 == 0) {
+      co_await check(db.durable());
+    }
+    if (round % 7 == 0) co_await core.sleep_ns(12'000'000);  // the interval passes
+    if (round % 5 == 0) {
+      co_await check(db.put(key_of(5), value_of(5, round, 60), {.durable = true}));
+    }
+    if (round % 21 == 0) {
+      co_await check(db.flush());
+    }
+  }
+  co_return Status();
+}
+
+// No log: what asks for durability is flushed.
+Task<Status> durable_without_log(Core&, TracedPartition& db) {
+  for (std::uint64_t round = 1; round <= 25; ++round) {
+    for (std::uint64_t i = 0; i < 5; ++i) {
+      co_await check(db.put(key_of(round * 2 + i), value_of(i, round, 100)));
+    }
+    co_await check(db.put(key_of(round), value_of(1, round, 300), {.durable = true}));
+    co_await check(db.put(key_of(round + 1), value_of(2, round, 300)));
+    if (round % 4 == 0) {
+      co_await check(db.durable());
+    }
+  }
+  co_return Status();
+}
+
+// Values longer than the staging of the log, than a segment, and than the whole log.
+Task<Status> long_records(Core&, TracedPartition& db) {
+  constexpr std::size_t kSizes[] = {20'000, 90, 60'000, 150'000, 300, 4000, 200'000, 40};
+  for (std::uint64_t round = 0; round < 3; ++round) {
+    for (std::uint64_t i = 0; i < std::size(kSizes); ++i) {
+      co_await check(db.put(key_of(i), value_of(i, round, kSizes[(i + round) % std::size(kSizes)])));
+    }
+  }
+  co_return Status();
+}
+
+// Opened again and again: cleanly, with what the log was begun for, and with no log in between.
+Task<Status> opened_again(Core& core, TracedPartition& db) {
+  const WalMode modes[] = {WalMode::sync, WalMode::batched, WalMode::none, WalMode::sync};
+  std::uint64_t round = 1;
+  for (const WalMode mode : modes) {
+    co_await check(db.close());
+    Options options = with_log(mode);
+    options.path = kCrashFile;
+    options.mode = OpenMode::open;
+    co_await check(db.open(core, options));
+    for (std::uint64_t i = 0; i < 25; ++i, ++round) {
+      co_await check(db.put(key_of(i), value_of(i, round, 300)));
+    }
+    if (mode == WalMode::batched) {
+      co_await check(db.durable());
+    }
+  }
+  co_return Status();
+}
+
+// ---- the tests ----------------------------------------------------------------------------------------------------
+
+void explore(const CrashWorkload& workload) {
+  constexpr std::uint64_t kWorkloads = 7;
+  const std::uint64_t seed = test_seed(2024);
+  const std::uint64_t states = number_from_environment("CAMBIUM_CRASH_STATES", 140'000) / kWorkloads;
+  const CrashReport report = explore_crashes(workload, seed, states);
+  std::printf(
+      "power cuts: %s: %llu states at %llu of %llu steps (%llu inside recovery), %llu versions recovered, %llu times "
+      "by the older superblock\n",
+      workload.name, static_cast<unsigned long long>(report.states), static_cast<unsigned long long>(report.cuts),
+      static_cast<unsigned long long>(report.steps), static_cast<unsigned long long>(report.states_in_recovery),
+      static_cast<unsigned long long>(report.versions_seen), static_cast<unsigned long long>(report.fallbacks));
+  INFO("replay: " << replay_command("test_sim", seed));
+  for (const std::string& violation : report.violations) FAIL_CHECK(violation);
+  CHECK(report.cuts >= 20);
+  CHECK(report.versions_seen > 1);
+}
+
+TEST_CASE("power cut: at every step of writes that the log acknowledges one by one", "[S09][F05][L03][R03]") {
+  explore({"log, sync", with_log(WalMode::sync), &hundred_keys, &synced, nullptr, true});
+}
+TEST_CASE("power cut: at every step of writes that share groups of the log", "[S09][L03]") {
+  explore(
+      {"log, sync, six writers", with_log(WalMode::sync, 256 * KiB), &hundred_keys, &synced_together, nullptr, true});
+}
+TEST_CASE("power cut: at every step of a log written in batches", "[S09][L03]") {
+  explore({"log, batched", with_log(WalMode::batched), &hundred_keys, &batched});
+}
+TEST_CASE("power cut: at every step of durable writes without a log", "[S09]") {
+  explore({"durable writes, no log", with_log(WalMode::none), &hundred_keys, &durable_without_log});
+}
+TEST_CASE("power cut: at every step of records longer than the log has room for", "[S09][S13]") {
+  explore({"log, long records", with_log(WalMode::sync, 256 * KiB), nullptr, &long_records});
+}
+TEST_CASE("power cut: at every step of opening, closing and changing the mode of the log", "[S09][S17]") {
+  explore({"log, opened again", with_log(WalMode::sync), &hundred_keys, &opened_again});
+}
+TEST_CASE("power cut: at every step of making a partition with a log and its first writes", "[S09]") {
+  explore({"log, creation", with_log(WalMode::sync), nullptr, &hundred_keys});
+}
+
+}  // namespace
+}  // namespace cambium::test
