@@ -65,7 +65,7 @@ Task<Status> Compactor::round() {
 Task<Status> Compactor::move_pages(PageId limit) {
   moved_ = false;
   Publisher& publisher = *partition_.publisher;
-  const std::unique_ptr<PageWriter> writer = publisher.writer();
+  const std::unique_ptr<PageWriter> writer = publisher.writer(SpaceUse::reserve);
   std::vector<NewRoot> roots;
   std::uint64_t left = kPagesPerRound;
   for (const auto& [id, table] : partition_.tables) {

@@ -121,7 +121,8 @@ class PartitionState {
 
   // write_path.cc
   bool make_room(std::size_t key_bytes, std::size_t value_bytes);
-  void apply(TableState& table, Bytes key, Bytes value, WriteKind kind);
+  const BufferEntry& apply(TableState& table, Bytes key, Bytes value, WriteKind kind);
+  void apply_batch(TableState& table, const WriteBatch& batch);
   Op<void> write_one_waiting(TableState& table, Bytes key, Bytes value, WriteKind kind);
   Op<void> write_batch_waiting(TableState& table, const WriteBatch& batch);
   Task<Status> wait_for_room(std::size_t entries, std::size_t cost);

@@ -46,10 +46,24 @@ Status PartitionState::check_write(Bytes key, std::size_t value_bytes) const {
   return {};
 }
 
-void PartitionState::apply(TableState& table, Bytes key, Bytes value, WriteKind kind) {
+const BufferEntry& PartitionState::apply(TableState& table, Bytes key, Bytes value, WriteKind kind) {
   last_sequence = next(last_sequence);
-  buffers->active().add(table.id(), key, value, kind, last_sequence);
   ++(kind == WriteKind::put ? counts.puts : counts.deletes);
+  return buffers->active().add(table.id(), key, value, kind, last_sequence);
+}
+
+// Requires: the whole batch fits the active buffer.
+void PartitionState::apply_batch(TableState& table, const WriteBatch& batch) {
+  const BufferEntry* previous = nullptr;
+  for (const WriteBatch::Write& write : batch.writes()) {
+    if (CAMBIUM_PLANTED(batch_divided) && previous != nullptr) {
+      static_cast<void>(buffers->rotate());
+    } else if (previous != nullptr) {
+      buffers->active().goes_on(*previous);
+    }
+    previous =
+        &apply(table, batch.key_of(write), batch.value_of(write), write.remove ? WriteKind::del : WriteKind::put);
+  }
 }
 
 // True when an entry of this size fits the active buffer, maybe after opening a new one.
@@ -143,10 +157,7 @@ Op<void> PartitionState::write_batch(TableState& table, const WriteBatch& batch,
       buffers->active().fits_batch(batch.count(), cost) ||
       (!buffers->active_empty() && buffers->rotate() && buffers->active().fits_batch(batch.count(), cost));
   if (waiting_writers_ == 0 && room) {
-    for (const WriteBatch::Write& write : batch.writes()) {
-      if (CAMBIUM_PLANTED(batch_divided) && &write != &batch.writes().front()) static_cast<void>(buffers->rotate());
-      apply(table, batch.key_of(write), batch.value_of(write), write.remove ? WriteKind::del : WriteKind::put);
-    }
+    apply_batch(table, batch);
     return Status();
   }
   if (write_options.no_stall) return Error(Errc::would_stall, "every write buffer is full");
@@ -161,9 +172,7 @@ Op<void> PartitionState::write_batch_waiting(TableState& table, const WriteBatch
   for (const WriteBatch::Write& write : copy.writes())
     cost += buffers->active().cost_bytes(write.key_bytes, write.value_bytes);
   co_await check(wait_for_room(copy.count(), cost));
-  for (const WriteBatch::Write& write : copy.writes()) {
-    apply(table, copy.key_of(write), copy.value_of(write), write.remove ? WriteKind::del : WriteKind::put);
-  }
+  apply_batch(table, copy);
   co_return Status();
 }
 
