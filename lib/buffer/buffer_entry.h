@@ -38,7 +38,7 @@ enum class WriteKind : std::uint8_t {
 
 struct BufferEntry {
   static constexpr std::size_t kHeaderBytes = 28;
-  static constexpr std::uint8_t kValueAside = 1;    // flags; the other bits are reserved (expiry) and 0
+  static constexpr std::uint8_t kValueAside = 1;   // flags; the other bits are reserved (expiry) and 0
   static constexpr std::uint8_t kBatchGoesOn = 2;  // the next entry is of the same batch
 
   Sequence sequence;

@@ -21,9 +21,10 @@ Task<Status> PartitionState::compact(double slack) {
 }
 
 // Is more than the slack of the file free, or would be once the fallback superblock has moved on? What snapshots hold
-// does not count: moving things about would not bring it back.
+// does not count: moving things about would not bring it back. A block device has no end to cut off.
 bool Compactor::excess() const noexcept {
   const SpaceMap& space = *partition_.space;
+  if (!partition_.device->resizable()) return false;
   const std::uint64_t spare = space.free_pages() + space.held_by_fallback();
   return static_cast<double>(spare) > slack_ * static_cast<double>(space.file_pages()) + kSlackPages;
 }

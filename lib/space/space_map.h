@@ -64,9 +64,9 @@ class SpaceMap {
   // Why the map cannot be believed any more; it stays so until the file is opened again.
   const Status& trust() const noexcept { return trust_; }
 
-  // Free pages that only commits may take which give pages back in the end (SpaceUse::reserve): on a full device deletes
-  // and compaction must work. A commit of one change takes a path of the table and one of the catalog, far below the
-  // minimum; larger ones are cut to fit by who makes them.
+  // Free pages that only commits may take which give pages back in the end (SpaceUse::reserve): on a full device
+  // deletes and compaction must work. A commit of one change takes a path of the table and one of the catalog, far
+  // below the minimum; larger ones are cut to fit by who makes them.
   static constexpr std::uint64_t kReservePagesMin = 16;
   static constexpr std::uint64_t kReservePagesMax = 1024;
   std::uint64_t reserve_pages() const noexcept {

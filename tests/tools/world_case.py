@@ -44,6 +44,7 @@ def forbid_io_uring(error):
     def install():
         if libc.prctl(38, 1, 0, 0, 0) != 0 or libc.prctl(22, 2, header, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), 'seccomp')
+    install.filter = code  # the header points to it
     return install
 
 
@@ -81,13 +82,11 @@ def as_nobody(memlock=None):
 
 # ---- strace ---------------------------------------------------------------------------------------------------------
 
-def strace(*injections):
-    """The words before a program whose system calls are to fail: 'fdatasync:error=EIO:when=2'."""
-    calls = ','.join(sorted({injection.split(':')[0] for injection in injections}))
-    words = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=' + calls]
-    for injection in injections:
-        words += ['-e', 'inject=' + injection]
-    return words
+def strace(injection, path=None, log='/dev/null'):
+    """The words before a program whose system calls are to fail: 'fdatasync:error=EIO:when=2'; only those on `path`,
+    if given. Each thread counts its own."""
+    words = ['strace', '-f', '-qq', '-o', log, '-e', 'trace=' + injection.split(':')[0], '-e', 'inject=' + injection]
+    return words if path is None else words + ['-P', path]
 
 
 def needs_strace(test):
@@ -205,6 +204,14 @@ class WorldCase(CliCase):
         self.assertIn(answer.code, allowed,
                       f'cambium {" ".join(map(str, words))}\n{answer.err.decode(errors="replace")[-2000:]}')
         return answer
+
+    def program_for_everybody(self):
+        """Runs a copy from here on, in a folder that other users may enter."""
+        program = os.path.join(self.dir, 'program')
+        shutil.copy(run_program.path, program)
+        os.chmod(program, 0o755)
+        self.addCleanup(setattr, run_program, 'path', run_program.path)
+        run_program.path = program
 
     def every_verb(self, folder=None, **how):
         """Walks through all verbs; what they must say does not depend on `how` they are run."""

@@ -148,8 +148,6 @@ const Text& text_of(std::string_view verb) noexcept {
 std::span<const std::string_view> all_verbs() noexcept { return kVerbs; }
 std::string_view verb_summary(std::string_view verb) noexcept { return text_of(verb).summary; }
 std::string examples_of(std::string_view verb) { return "Examples\n" + std::string(text_of(verb).examples) + "\n"; }
-std::string notes_of(std::string_view verb) {
-  return std::string(text_of(verb).notes) + std::string(kExitCodes);
-}
+std::string notes_of(std::string_view verb) { return std::string(text_of(verb).notes) + std::string(kExitCodes); }
 
 }  // namespace cambium::cli
