@@ -151,9 +151,9 @@ Task<Status> a_tight_file(Core& core, TracedPartition& db) {
 // On a full device: deletes from a hundred leaves, far more than there is room to write anew at once. They go in
 // portions, and no batch is divided.
 Task<Status> deletes_without_room(Core&, TracedPartition& db) {
-  for (std::uint64_t i = 0; i < 33; ++i) {
+  for (std::uint64_t i = 0; i < 14; ++i) {
     WriteBatch batch;
-    for (std::uint64_t n = 0; n < 3; ++n) batch.del(key_of((i * 3 + n) * 4));
+    for (std::uint64_t n = 0; n < 7; ++n) batch.del(key_of((i * 7 + n) * 4));
     co_await check(db.write(batch));
   }
   const std::uint64_t commits = db.db().stats().commits;
