@@ -149,7 +149,7 @@ Task<Status> a_tight_file(Core& core, TracedPartition& db) {
 }
 
 // On a full device: deletes from a hundred leaves, far more than there is room to write anew at once. They go in
-// portions, and no batch is divided.
+// portions (of 49, of 24), and no batch of seven is divided.
 Task<Status> deletes_without_room(Core&, TracedPartition& db) {
   for (std::uint64_t i = 0; i < 14; ++i) {
     WriteBatch batch;
