@@ -11,7 +11,7 @@ cd "$root"
 clang="clang++-19"
 toolchain_packages=(clang-19 meson ninja-build pkg-config liburing-dev libspdlog-dev libcli11-dev nlohmann-json3-dev)
 developer_packages=("${toolchain_packages[@]}" g++ catch2 libclang-rt-19-dev llvm-19 clang-format-19 clang-tidy-19
-  cmake shellcheck liblmdb-dev lmdb-utils)
+  cmake shellcheck strace liblmdb-dev lmdb-utils)
 may_install=1
 
 # Exit codes beside 0 and 1.

@@ -40,6 +40,7 @@ struct BufferEntry {
   static constexpr std::size_t kHeaderBytes = 28;
   static constexpr std::uint8_t kValueAside = 1;    // flags; the others are reserved (expiry) and 0
   static constexpr std::uint8_t kAskedDurable = 2;  // whoever wrote it waits for its durability: so do readers
+  static constexpr std::uint8_t kBatchGoesOn = 4;   // the next entry is of the same batch
 
   Sequence sequence;
   const BufferEntry* older;

@@ -106,6 +106,11 @@ class WriteBuffer {
   }
   const BufferEntry& add(std::uint64_t hash, TableId table, Bytes key, Bytes value, WriteKind kind, Sequence sequence,
                          std::uint8_t flags = 0);
+  /// What is added next belongs to the same batch as this entry, the newest: a flush never ends between the two.
+  void goes_on(const BufferEntry& entry) noexcept {
+    CAMBIUM_ASSERT(entry.sequence == last_sequence_);
+    const_cast<BufferEntry&>(entry).flags |= BufferEntry::kBatchGoesOn;
+  }
 
   /// The newest version with sequence <= limit; null if there is none. A tombstone is a version.
   /// Walks the newer versions of the key one by one when `limit` is below them.

@@ -17,17 +17,25 @@ PageWriter::~PageWriter() { CAMBIUM_ASSERT(slot_ == kNoSlot); }
 // A whole run where there is one; a shorter one while much of the file is free anyway; otherwise a longer file.
 Task<Result<PageRun>> PageWriter::allocate(std::uint32_t wanted, std::uint32_t least) {
   const bool roomy = space_.free_pages() > space_.file_pages() / 3;
-  Result<PageRun> run = space_.allocate(wanted, roomy ? least : std::max(least, wanted / 2));
+  Result<PageRun> run = take(wanted, roomy ? least : std::max(least, wanted / 2));
   if (run) co_return run;
   Status grown = co_await space_.grow(wanted);
   if (grown) {
-    run = space_.allocate(wanted, least);
+    run = take(wanted, least);
     co_return run;
   }
   if (grown.code() != Errc::no_space) co_return grown.error();
-  run = space_.allocate(wanted, least);  // the device is full: whatever is left
+  run = take(wanted, least);  // the device is full: whatever is left
   if (!run) co_return grown.error();
   co_return run;
+}
+
+// From what this commit may take.
+Result<PageRun> PageWriter::take(std::uint32_t wanted, std::uint32_t least) {
+  const std::uint64_t kept = use_ == SpaceUse::reserve ? 0 : space_.reserve_pages();
+  const std::uint64_t spare = space_.free_pages() > kept ? space_.free_pages() - kept : 0;
+  if (spare < least) return Error(Errc::no_space, "what is free is kept for deletes and compaction", "free some space");
+  return space_.allocate(static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, spare)), least);
 }
 
 Task<Result<PageWriter::Slot>> PageWriter::next() {

@@ -10,7 +10,7 @@
 //   2. Nothing is referenced before finish() has returned success.
 //
 // Units      pages of 4 KiB.
-// Errors     no_space, io: the commit being built is to be aborted (abandon()).
+// Errors     no_space (also when only the reserve is left), io: the commit being built is to be aborted (abandon()).
 // Suspends   next(), write_value(), settle(), finish(), abandon().
 // Lifetime   finish() or abandon() is called before it is destroyed.
 #pragma once
@@ -57,6 +57,9 @@ class PageWriter {
   PageWriter& operator=(const PageWriter&) = delete;
   ~PageWriter();
 
+  // Before the first page: this commit leaves less in use than it found, and may take the reserve meanwhile.
+  void open_reserve() noexcept { use_ = SpaceUse::reserve; }
+
   Task<Result<Slot>> next();
   // The page is filled: returns its checksum. `keep`: leave a copy in the cache.
   std::uint32_t seal(const Slot& slot, bool keep) noexcept;
@@ -91,6 +94,7 @@ class PageWriter {
   // What a group can hold.
   static constexpr std::uint32_t kExtentPagesMax = format::kGroupPages - format::kBitmapSlots - format::kTableSlots;
   Task<Result<PageRun>> allocate(std::uint32_t wanted, std::uint32_t least);
+  Result<PageRun> take(std::uint32_t wanted, std::uint32_t least);
   void send_slot() noexcept;
 
   SpaceMap& space_;
@@ -99,6 +103,7 @@ class PageWriter {
   std::uint32_t slot_pages_;
   std::uint64_t file_id_;
   Generation generation_;
+  SpaceUse use_ = SpaceUse::ordinary;
   PageRun run_;  // what is left of the extent being filled
   std::size_t slot_ = kNoSlot;
   std::uint32_t slot_used_ = 0;  // pages in the slot

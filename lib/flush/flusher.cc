@@ -16,6 +16,24 @@ bool worth_retrying(Errc code) noexcept {
   return code == Errc::no_space || code == Errc::busy || code == Errc::resource;
 }
 
+bool only_deletes(const WriteBuffer& buffer) noexcept {
+  for (const BufferEntry* entry = buffer.first(); entry != nullptr; entry = buffer.after(*entry)) {
+    if (entry->kind != WriteKind::del) return false;
+  }
+  return true;
+}
+
+// Where a portion of about `count` writes ends that begins after `after`: never inside a batch, nor beyond `last`.
+Sequence portion_end(const WriteBuffer& buffer, Sequence after, Sequence last, std::size_t count) noexcept {
+  for (const BufferEntry* entry = buffer.first(); entry != nullptr; entry = buffer.after(*entry)) {
+    if (entry->sequence <= after) continue;
+    if (entry->sequence >= last) break;
+    if (count > 0) --count;
+    if (count == 0 && (entry->flags & BufferEntry::kBatchGoesOn) == 0) return entry->sequence;
+  }
+  return last;
+}
+
 }  // namespace
 
 Task<void> Flusher::run() {
@@ -95,12 +113,41 @@ Task<Status> Flusher::flush(OrderedBuffer& buffer) {
   const SortedRun run = buffer.runs.whole();
   const Sequence last = buffer.buffer.last_sequence();
   Sequence applied{raw(buffer.buffer.first_sequence()) - 1};
+  SpaceUse use = SpaceUse::ordinary;
+  std::size_t portion = buffer.buffer.count();
   while (applied < last) {
     // A part that was committed before an error is not applied again: the tables hold it, and applying it is harmless.
-    const Sequence through = snapshots_.next_stop(buffer, applied, last);
-    co_await check(apply_part(buffer, run, applied, through));
-    applied = through;
+    Sequence through = snapshots_.next_stop(buffer, applied, last);
+    if (use == SpaceUse::reserve) through = portion_end(buffer.buffer, applied, through, portion);
+    Status done = co_await apply_part(buffer, run, applied, through, use);
+    if (done) {
+      applied = through;
+      continue;
+    }
+    if (done.code() != Errc::no_space) co_return done;
+    // The device is full. First what only the fallback superblock holds; then, for what makes room, the reserve; then
+    // less at a time: each portion gives back what it took, so the next one finds it.
+    bool released = false;
+    co_await check(release_fallback(released));
+    if (released) continue;
+    if (use == SpaceUse::ordinary && only_deletes(buffer.buffer)) {
+      use = SpaceUse::reserve;
+    } else if (use == SpaceUse::reserve && portion > 1) {
+      portion /= 2;
+    } else {
+      co_return done;
+    }
   }
+  co_return Status();
+}
+
+// Moves the fallback superblock on, if that frees pages.
+Task<Status> Flusher::release_fallback(bool& released) {
+  co_await publisher_.committer().lane().lock();
+  MutexGuard lane(publisher_.committer().lane());
+  if (publisher_.space().held_by_fallback() == 0) co_return Status();
+  co_await check(publisher_.committer().touch());
+  released = true;
   co_return Status();
 }
 
@@ -130,14 +177,15 @@ Task<void> Flusher::collect(const SortedRun& run, const TableRange& range, Seque
   }
 }
 
-Task<Status> Flusher::apply_part(OrderedBuffer& buffer, const SortedRun& run, Sequence after, Sequence through) {
+Task<Status> Flusher::apply_part(OrderedBuffer& buffer, const SortedRun& run, Sequence after, Sequence through,
+                                 SpaceUse use) {
   co_await publisher_.committer().lane().lock();
   MutexGuard lane(publisher_.committer().lane());
   if (publisher_.space().held_by_fallback() > publisher_.space().file_pages() / 8) {
     // Much of the file waits only for the fallback superblock: moving that on is cheaper than a longer file.
     co_await check(publisher_.committer().touch());
   }
-  const std::unique_ptr<PageWriter> writer = publisher_.writer();
+  const std::unique_ptr<PageWriter> writer = publisher_.writer(use);
   std::vector<NewRoot> roots;
   for (const TableRange& range : run.tables()) {
     TableState* table = tables_.find(range.table);

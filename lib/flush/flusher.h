@@ -8,6 +8,7 @@
 //   1. Buffers are flushed in order, so the tables always hold a prefix of the sequence of writes.
 //   2. The log gets its room before buffers are flushed: writers wait for it.
 //   3. A buffer is dropped in the same step in which its contents become visible in the tables.
+//   4. Only buffers that do nothing but delete take from the space map's reserve, in portions that fit it.
 //
 // Errors     no_space, busy and resource keep the buffer and are retried every 100 ms; anything else poisons.
 // Suspends   everywhere; runs at background priority.
@@ -55,7 +56,8 @@ class Flusher {
   bool log_work_due() const noexcept;
   Task<Status> tend_log();
   Task<Status> flush(OrderedBuffer& buffer);
-  Task<Status> apply_part(OrderedBuffer& buffer, const SortedRun& run, Sequence after, Sequence through);
+  Task<Status> apply_part(OrderedBuffer& buffer, const SortedRun& run, Sequence after, Sequence through, SpaceUse use);
+  Task<Status> release_fallback(bool& released);
   Task<void> collect(const SortedRun& run, const TableRange& range, Sequence after, Sequence through);
 
   Core& core_;

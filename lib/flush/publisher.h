@@ -45,10 +45,12 @@ class Publisher {
         catalog_(std::move(catalog)) {}
 
   // Followed by commit() or give_up(), whatever happens.
-  std::unique_ptr<PageWriter> writer() {
+  std::unique_ptr<PageWriter> writer(SpaceUse use = SpaceUse::ordinary) {
     cache_.version_begins();
-    return std::make_unique<PageWriter>(space_, cache_, staging_.buffers, staging_.buffer_bytes,
-                                        committer_.record().page.file_id, committer_.building());
+    auto writer = std::make_unique<PageWriter>(space_, cache_, staging_.buffers, staging_.buffer_bytes,
+                                               committer_.record().page.file_id, committer_.building());
+    if (use == SpaceUse::reserve) writer->open_reserve();
+    return writer;
   }
   // Makes the roots, whose pages `writer` holds, the newest version. Requires: the lane is held.
   Task<Status> commit(PageWriter& writer, std::vector<NewRoot>& roots, Sequence sequence);

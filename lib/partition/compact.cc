@@ -30,8 +30,10 @@ Task<Status> PartitionState::compact(double slack, bool shrink_log) {
 std::uint64_t Compactor::spare_pages() const noexcept {
   return partition_.space->free_pages() + partition_.space->held_by_fallback();
 }
-// Measured by what is in use, so that it means the same beside snapshots, however much they hold.
+// Measured by what is in use, so that it means the same beside snapshots, however much they hold. A block device has no
+// end to cut off.
 bool Compactor::excess() const noexcept {
+  if (!partition_.device->resizable()) return false;
   return static_cast<double>(spare_pages()) >
          slack_ * static_cast<double>(partition_.space->used_pages()) + kSlackPages;
 }
@@ -78,7 +80,7 @@ Task<Status> Compactor::round() {
 Task<Status> Compactor::move_pages(PageId limit) {
   moved_ = false;
   Publisher& publisher = *partition_.publisher;
-  const std::unique_ptr<PageWriter> writer = publisher.writer();
+  const std::unique_ptr<PageWriter> writer = publisher.writer(SpaceUse::reserve);
   std::vector<NewRoot> roots;
   std::uint64_t left = kPagesPerRound;
   for (const auto& [id, table] : partition_.tables) {

@@ -150,7 +150,7 @@ class PartitionState {
   // write_path.cc
   bool make_room(std::size_t key_bytes, std::size_t value_bytes);
   bool make_batch_room(std::size_t entries, std::size_t cost);
-  void apply(TableState& table, Bytes key, Bytes value, WriteKind kind, bool durable);
+  const BufferEntry& apply(TableState& table, Bytes key, Bytes value, WriteKind kind, bool durable);
   void apply_batch(TableState& table, const WriteBatch& batch, bool durable);
   bool append_to_log(std::span<const WalEntry> entries) noexcept;
   void relieve_log();

@@ -50,17 +50,25 @@ Status PartitionState::check_write(Bytes key, std::size_t value_bytes) const {
   return {};
 }
 
-void PartitionState::apply(TableState& table, Bytes key, Bytes value, WriteKind kind, bool durable) {
+const BufferEntry& PartitionState::apply(TableState& table, Bytes key, Bytes value, WriteKind kind, bool durable) {
   last_sequence = next(last_sequence);
   if (durable) asked_durable = last_sequence;
-  buffers->active().add(table.id(), key, value, kind, last_sequence, durable ? BufferEntry::kAskedDurable : 0);
   ++(kind == WriteKind::put ? counts.puts : counts.deletes);
+  return buffers->active().add(table.id(), key, value, kind, last_sequence,
+                               durable ? BufferEntry::kAskedDurable : std::uint8_t{0});
 }
 
+// Requires: the whole batch fits the active buffer.
 void PartitionState::apply_batch(TableState& table, const WriteBatch& batch, bool durable) {
+  const BufferEntry* previous = nullptr;
   for (const WriteBatch::Write& write : batch.writes()) {
-    if (CAMBIUM_PLANTED(batch_divided) && &write != &batch.writes().front()) static_cast<void>(buffers->rotate());
-    apply(table, batch.key_of(write), batch.value_of(write), write.remove ? WriteKind::del : WriteKind::put, durable);
+    if (CAMBIUM_PLANTED(batch_divided) && previous != nullptr) {
+      static_cast<void>(buffers->rotate());
+    } else if (previous != nullptr) {
+      buffers->active().goes_on(*previous);
+    }
+    previous = &apply(table, batch.key_of(write), batch.value_of(write),
+                      write.remove ? WriteKind::del : WriteKind::put, durable);
   }
 }
 

@@ -292,10 +292,19 @@ void SpaceMap::release(Generation generation) {
   release_runs(released);
 }
 
+// In steps of a sixteenth of the file, at least 1 MiB: growing is rare, the slack small. A device that is nearly full
+// may still have room for less.
 Task<Status> SpaceMap::grow(std::uint64_t pages) {
-  // In steps of a sixteenth of the file, at least 1 MiB, in whole write buffers: growing is rare, the slack small, and
-  // no slivers are left. Entering a new group costs its own pages on top.
-  const std::uint64_t step = std::max(pages, std::clamp<std::uint64_t>(file_pages_ / 16, 256, 16'384));
+  std::uint64_t step = std::max(pages, std::clamp<std::uint64_t>(file_pages_ / 16, 256, 16'384));
+  for (;;) {
+    Status longer = co_await lengthen(step);
+    if (longer || longer.code() != Errc::no_space || step == pages) co_return longer;
+    step = std::max(pages, step / 4);
+  }
+}
+
+// In whole write buffers, so that no slivers are left. Entering a new group costs its own pages on top.
+Task<Status> SpaceMap::lengthen(std::uint64_t step) {
   std::uint64_t target = file_pages_ + (step + 63) / 64 * 64;
   const std::uint64_t groups_after = (target - kFixedPages + kGroupPages - 1) / kGroupPages;
   target += (groups_after - group_count()) * (format::kBitmapSlots + format::kTableSlots);

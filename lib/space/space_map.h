@@ -36,6 +36,9 @@
 
 namespace cambium {
 
+// What a commit may take of the free pages: all but the reserve, or the reserve too.
+enum class SpaceUse : std::uint8_t { ordinary, reserve };
+
 class SpaceMap {
  public:
   // The space of a file that has just been made: nothing but superblocks and the first group's own pages.
@@ -61,6 +64,14 @@ class SpaceMap {
   // Why the map cannot be believed any more; it stays so until the file is opened again.
   const Status& trust() const noexcept { return trust_; }
 
+  // Free pages that only commits may take which give pages back in the end (SpaceUse::reserve): on a full device
+  // deletes and compaction must work. A commit of one change takes a path of the table and one of the catalog, far
+  // below the minimum; larger ones are cut to fit by who makes them.
+  static constexpr std::uint64_t kReservePagesMin = 16;
+  static constexpr std::uint64_t kReservePagesMax = 1024;
+  std::uint64_t reserve_pages() const noexcept {
+    return std::clamp(file_pages_ / 64, kReservePagesMin, kReservePagesMax);
+  }
   // Makes the file at least `pages` longer, its space allocated. Errors: no_space, io.
   Task<Status> grow(std::uint64_t pages);
   // No page at or beyond this is allocated (compaction); kFilePagesMax lifts the limit.
@@ -106,6 +117,7 @@ class SpaceMap {
  private:
   static constexpr std::uint64_t kFixedPages = format::kSuperblockPages;
   SpaceMap(BlockDevice& device, std::uint64_t file_id) : device_(device), file_id_(file_id) {}
+  Task<Status> lengthen(std::uint64_t pages);
   Task<Status> load_groups(const format::Superblock& superblock, char* staging);
   Task<Status> load_group(std::uint32_t group, char* staging);
   Task<Status> load_page(PageId id, format::PageType type, std::uint32_t checksum, char* staging);

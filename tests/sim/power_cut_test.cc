@@ -141,6 +141,27 @@ Task<Status> compaction(Core&, TracedPartition& db) {
   co_return Status();
 }
 
+Task<Status> a_tight_file(Core& core, TracedPartition& db) {
+  co_await check(four_hundred_keys(core, db));
+  co_await check(db.flush());
+  co_await check(db.db().compact());
+  co_return Status();
+}
+
+// On a full device: deletes from a hundred leaves, far more than there is room to write anew at once. They go in
+// portions (of 49, of 24), and no batch of seven is divided.
+Task<Status> deletes_without_room(Core&, TracedPartition& db) {
+  for (std::uint64_t i = 0; i < 14; ++i) {
+    WriteBatch batch;
+    for (std::uint64_t n = 0; n < 7; ++n) batch.del(key_of((i * 7 + n) * 4));
+    co_await check(db.write(batch));
+  }
+  const std::uint64_t commits = db.db().stats().commits;
+  co_await check(db.flush({.trim = false}));
+  if (db.db().stats().commits < commits + 4) co_return Error(Errc::invalid_argument, "there was room for all at once");
+  co_return Status();
+}
+
 // The file gets longer step by step, also by writes that no flush was asked for.
 Task<Status> growth(Core&, TracedPartition& db) {
   for (std::uint64_t round = 0; round < 5; ++round) {
@@ -155,7 +176,7 @@ Task<Status> growth(Core&, TracedPartition& db) {
 // ---- the tests ----------------------------------------------------------------------------------------------------
 
 void explore(const CrashWorkload& workload) {
-  constexpr std::uint64_t kWorkloads = 7;
+  constexpr std::uint64_t kWorkloads = 8;
   const std::uint64_t seed = test_seed(2024);
   const std::uint64_t states = number_from_environment("CAMBIUM_CRASH_STATES", 140'000) / kWorkloads;
   const CrashReport report = explore_crashes(workload, seed, states);
@@ -190,6 +211,10 @@ TEST_CASE("power cut: at every step of flushes that snapshots divide", "[S02][S1
 }
 TEST_CASE("power cut: at every step of compacting and cutting the file", "[S02]") {
   explore({"compaction", kSmall, &four_hundred_keys, &compaction});
+}
+TEST_CASE("power cut: at every step of deletes on a full device", "[S02][S11]") {
+  explore({"deletes without room", kSmall, &a_tight_file, &deletes_without_room,
+           [](SimDisk& disk) { disk.set_capacity_bytes(disk.allocated_bytes()); }});
 }
 TEST_CASE("power cut: at every step of a growing file", "[S02]") { explore({"growth", kSmall, nullptr, &growth}); }
 

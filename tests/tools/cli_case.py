@@ -20,8 +20,8 @@ class Answer:
     err: bytes
 
 
-def run_program(*words, stdin=b'', stdout=subprocess.PIPE, **more):
-    done = subprocess.run([run_program.path, *words], input=stdin, stdout=stdout, stderr=subprocess.PIPE, timeout=60,
+def run_program(*words, prefix=(), stdin=b'', stdout=subprocess.PIPE, **more):
+    done = subprocess.run([*prefix, run_program.path, *words], input=stdin, stdout=stdout, stderr=subprocess.PIPE, timeout=60,
                           **more)
     return Answer(done.returncode, done.stdout, done.stderr)
 

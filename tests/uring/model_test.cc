@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The model test on a real file, through io_uring.
+// The model test on a real file, through io_uring or threads.
 #include <catch2/catch.hpp>
 
 #include <memory>
@@ -9,6 +9,7 @@
 #include "support/model_driver.h"
 #include "support/seed.h"
 #include "support/skip.h"
+#include "uring/ring_fixture.h"
 
 namespace cambium::test {
 namespace {
@@ -37,7 +38,7 @@ TEST_CASE("model: random operations on a real file with a log in every mode agre
 }
 
 TEST_CASE("model: random operations on a real file agree with a map", "[S10][S18][S19][S20][S21][F02][F03]") {
-  const std::unique_ptr<Core> core = make_core(Backend::uring);
+  const std::unique_ptr<Core> core = make_core(device_backend());
   if (core == nullptr) CAMBIUM_SKIP("io_uring is refused here");
   const std::uint64_t cache_pages = GENERATE(std::uint64_t{16}, std::uint64_t{256}, std::uint64_t{4096});
   CAPTURE(cache_pages);
@@ -56,7 +57,7 @@ TEST_CASE("model: random operations on a real file agree with a map", "[S10][S18
   INFO(done.error().message());
   REQUIRE(done);
   CHECK(core->spawned() == 0);
-  print_report("uring", cache_pages, report);
+  print_report(core->backend_kind() == Backend::uring ? "uring" : "threads", cache_pages, report);
 }
 
 }  // namespace

@@ -26,6 +26,14 @@ Formats
   mdb-print  the same with printable characters as they are
 )";
 
+// Below the help of every verb: whoever calls one from a script looks there.
+constexpr std::string_view kExitCodes = R"(
+Exit codes
+  0 ok   1 not found   2 usage   3 corruption   4 busy (locked)   5 unsupported or
+  foreign file   6 no space   7 io_uring or another resource   8 I/O error
+  130 interrupted
+)";
+
 constexpr std::array<Text, 16> kTexts = {{
     {"", "Keys and values in one file: look, load, check, measure.",
      R"(  cambium create data.cambium
@@ -36,11 +44,6 @@ constexpr std::array<Text, 16> kTexts = {{
   cambium check data.cambium && cambium stat data.cambium --json
 )",
      R"(
-Exit codes
-  0 ok   1 not found   2 usage   3 corruption   4 busy (locked)   5 unsupported or
-  foreign file   6 no space   7 io_uring or another resource   8 I/O error
-  130 interrupted
-
 Data goes to standard output, everything else to standard error. get, scan, dump,
 stat and check open the file read-only and never write to it. Exit code 0 of a verb
 that writes means that everything it wrote is durable.
@@ -149,6 +152,6 @@ const Text& text_of(std::string_view verb) noexcept {
 std::span<const std::string_view> all_verbs() noexcept { return kVerbs; }
 std::string_view verb_summary(std::string_view verb) noexcept { return text_of(verb).summary; }
 std::string examples_of(std::string_view verb) { return "Examples\n" + std::string(text_of(verb).examples) + "\n"; }
-std::string notes_of(std::string_view verb) { return std::string(text_of(verb).notes); }
+std::string notes_of(std::string_view verb) { return std::string(text_of(verb).notes) + std::string(kExitCodes); }
 
 }  // namespace cambium::cli

@@ -86,12 +86,18 @@ Answer verb_stat(Session& session) {
   if (!session.plain()) {
     ordered_json figures = ordered_json::object();
     for (const StatDescription& one : describe_stats()) figures[std::string(one.name)] = stats.*one.field;
-    print_object(session, {{"file", path}, {"facts", file_object(facts)}, {"options", options}, {"stats", figures}});
+    print_object(session, {{"file", path},
+                           {"facts", file_object(facts)},
+                           {"options", options},
+                           {"backend", to_string(session.core.backend_kind())},
+                           {"backend_note", session.core.backend_note()},
+                           {"stats", figures}});
     co_return Exit::ok;
   }
   session.output.write(str(path, "\n"));
   line(session, "size", rt::format_bytes(facts.size_bytes), "length of the file");
   line(session, "allocated", rt::format_bytes(facts.allocated_bytes), "blocks that the file system gave it");
+  line(session, "backend", std::string(to_string(session.core.backend_kind())), session.core.backend_note());
   for (const StatDescription& one : describe_stats()) {
     line(session, one.name, humane(stats.*one.field, one.unit), one.help);
   }

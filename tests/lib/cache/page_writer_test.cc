@@ -133,6 +133,26 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("page writer: on a full device the reserve is left alone, unless the commit makes room") {
+  for (const bool makes_room : {false, true}) {
+    CAPTURE(makes_room);
+    Fixture f(200);
+    f.disk().set_capacity_bytes(200 * kPageBytes);
+    const std::uint64_t free = f.space->free_pages();
+    const std::uint64_t reserve = f.space->reserve_pages();
+    REQUIRE(reserve == SpaceMap::kReservePagesMin);
+    PageWriter writer = f.make_writer();
+    if (makes_room) writer.open_reserve();
+    std::vector<format::ChildPointer> pointers;
+    CHECK(f.run(write_pages(writer, free, false, pointers)).code() == (makes_room ? Errc::ok : Errc::no_space));
+    CHECK(f.space->free_pages() == (makes_room ? 0 : reserve));
+    CHECK(pointers.size() == (makes_room ? free : free - reserve));
+    f.run(abandon(writer));
+    f.space->aborted();
+    CHECK(f.space->free_pages() == free);
+  }
+}
+
 TEST_CASE("page writer: a sealed page replaces what was cached under its id, and is kept where asked") {
   Fixture f(4000);
   std::vector<format::ChildPointer> first;
