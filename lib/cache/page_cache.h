@@ -198,8 +198,8 @@ class PageCache {
     if (frame != kNoFrame) meta_[frame].owner = kRetired;
   }
   // Around the building of a version: from the first page it replaces to the moment it becomes the newest one.
-  void version_begins() noexcept { epoch_ += building_++ == 0 ? 1 : 2; }
-  void version_ends() noexcept { epoch_ += --building_ == 0 ? 1 : 2; }
+  void version_begins() noexcept { epoch_ += building_++ == 0 ? 1u : 2u; }
+  void version_ends() noexcept { epoch_ += --building_ == 0 ? 1u : 2u; }
   void warm_leaf(FrameIndex frame) const noexcept {
     __builtin_prefetch(&meta_[frame]);
     prefetch_lines(bytes(frame), kLeafLines);

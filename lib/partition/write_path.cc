@@ -67,8 +67,8 @@ void PartitionState::apply_batch(TableState& table, const WriteBatch& batch, boo
     } else if (previous != nullptr) {
       buffers->active().goes_on(*previous);
     }
-    previous = &apply(table, batch.key_of(write), batch.value_of(write),
-                      write.remove ? WriteKind::del : WriteKind::put, durable);
+    previous = &apply(table, batch.key_of(write), batch.value_of(write), write.remove ? WriteKind::del : WriteKind::put,
+                      durable);
   }
 }
 
