@@ -35,12 +35,7 @@ FindState TreeStore::find(const TableRoot& root, Bytes key, Lookup& lookup, Foun
     if (!lookup.started) lookup = {root.pointer, level, true, {}, 0};
     return FindState::missing;
   }
-  // Having waited, it goes on in the middle. A leaf that has the key answers; of any other page that came, what it does
-  // not have means something only if it keeps what its parent promises.
-  if (lookup.started && level == 0) {
-    const FindState state = find_in_leaf(frame, key, found);
-    if (state == FindState::found) return state;
-  }
+  // Having waited, it goes on in the middle: the page that came is compared with what its parent promises all the same.
   if (lookup.started && cache_.right(lookup.parent, level + 1) &&
       cache_.find_child(lookup.parent.frame, lookup.index, lookup.missing, level) == kNoFrame) {
     return FindState::damaged;

@@ -27,8 +27,15 @@ constexpr Options with_log(WalMode mode) {
           .wal_bytes_max = 128 * KiB};
 }
 
+// What became of the writes.
+struct Answers {
+  std::uint64_t count = 0;
+  bool refused = false;
+  bool resumed = false;  // one was refused and a later one taken: what is there is no version of the log then
+};
+
 // Three writers at a time; errors are answers.
-Task<void> write_rounds(TracedPartition& db, WalMode mode, std::uint64_t& answered) {
+Task<void> write_rounds(TracedPartition& db, WalMode mode, Answers& answers) {
   for (int round = 0; round < 30; ++round) {
     std::vector<Op<void>> writes;
     for (int i = 0; i < 3; ++i) {
@@ -39,7 +46,9 @@ Task<void> write_rounds(TracedPartition& db, WalMode mode, std::uint64_t& answer
     for (Op<void>& write : writes) {
       Op<void> one = std::move(write);
       const Status done = co_await one;
-      ++answered;
+      ++answers.count;
+      answers.refused = answers.refused || !done;
+      answers.resumed = answers.resumed || (answers.refused && done);
       all = all && done;
     }
     if (all && mode == WalMode::batched && round % 4 == 0) {
@@ -54,11 +63,11 @@ Task<void> write_rounds(TracedPartition& db, WalMode mode, std::uint64_t& answer
 }
 
 Task<Status> run_with_fault(Core& core, SimDisk& disk, const SimFault& fault, WalMode mode, VersionLog& log,
-                            std::uint64_t& answered) {
+                            Answers& answers) {
   TracedPartition db(log);
   co_await check(db.open(core, with_log(mode)));
   disk.plan(fault);
-  co_await write_rounds(db, mode, answered);
+  co_await write_rounds(db, mode, answers);
   const Status closed = co_await db.close();  // tells the error again, but comes to an end
   static_cast<void>(closed);
   co_return Status();
@@ -81,12 +90,12 @@ std::uint64_t fail_every(SimFault fault, WalMode mode) {
     CAPTURE(fault.operation, fault.sticky);
     SimDisk disk;
     VersionLog log;
-    std::uint64_t answered = 0;
+    Answers answers;
     const std::unique_ptr<Core> core = disk.make_core({.seed = seed});
-    const Status done = core->run(run_with_fault(*core, disk, fault, mode, log, answered));
+    const Status done = core->run(run_with_fault(*core, disk, fault, mode, log, answers));
     core->drain();
     REQUIRE(done);
-    REQUIRE(answered == 90);
+    REQUIRE(answers.count == 90);
     REQUIRE(core->spawned() == 0);
     const bool struck = disk.faults_struck() != 0;
     for (const PowerCutPolicy policy : {PowerCutPolicy::none, PowerCutPolicy::all, PowerCutPolicy::random_torn}) {
@@ -97,7 +106,9 @@ std::uint64_t fail_every(SimFault fault, WalMode mode) {
       again->drain();
       INFO(reopened.error().message());
       REQUIRE(reopened);
-      REQUIRE(log.find(content).has_value());
+      // A file that cannot grow for a moment refuses writes and takes later ones: only the file itself is checked then.
+      const bool no_version = answers.resumed && *fault.kind == rt::IoKind::resize;
+      if (!no_version) REQUIRE(log.find(content).has_value());
     }
     if (!struck) return fault.operation;
   }
