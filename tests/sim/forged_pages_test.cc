@@ -361,7 +361,8 @@ TEST_CASE("forged: entries of a kind that trees do not hold are corruption, not 
     const auto* const slots = reinterpret_cast<const char*>(view.heads() + view.count());
     const std::size_t record = rt::load_le16(slots);
     auto info = rt::load_le16(page.data() + record);
-    info = static_cast<std::uint16_t>((info & ~(format::kKindMask << format::kKindShift)) | kind << format::kKindShift);
+    constexpr unsigned kKindBits = unsigned{format::kKindMask} << format::kKindShift;
+    info = static_cast<std::uint16_t>((info & ~kKindBits) | unsigned{kind} << format::kKindShift);
     rt::store_le16(page.data() + record, info);
   });
   const Outcome outcome = use_disk(f.disk);
