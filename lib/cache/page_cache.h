@@ -15,9 +15,10 @@
 //   4. A frame is ready only after its bytes matched the checksum that the parent holds, and validate_node().
 //
 // Units      frames of 4 KiB; memory fixed at construction.
-// Errors     io, corruption (page, reason) from the read or from a pointer that leads nowhere; busy when every frame is
-// pinned and none is being read. Suspends   fetch() only. Other pages may come and go meanwhile; the returned pin is
-// valid. Lifetime   every PageRef is dropped before the cache; the destructor asserts it.
+// Errors     io, corruption (page, reason) from the read or from a pointer that leads nowhere.
+//            busy when every frame is pinned and none is being read.
+// Suspends   fetch() only. Other pages may come and go meanwhile; the returned pin is valid.
+// Lifetime   every PageRef is dropped before the cache; the destructor asserts it.
 #pragma once
 
 #include <coroutine>
