@@ -27,13 +27,25 @@
 
 namespace cambium {
 
+// What a store keeps in memory of one version of a table, besides its root; nothing where the root says it all.
+class TableContent {
+ public:
+  virtual ~TableContent() = default;
+  virtual std::uint64_t entries() const noexcept = 0;
+};
+
 // A version of a table.
 struct TableRoot {
+  TableRoot() noexcept = default;  // no aggregate: coroutines take it by value
   format::ChildPointer pointer;
   std::uint32_t height = 0;  // levels; 0 = empty
   std::uint64_t node_pages = 0;
   std::uint64_t overflow_pages = 0;
   mutable FrameIndex frame = kNoFrame;  // where the root page was last seen
+  std::shared_ptr<const TableContent> content;  // see TableStore::load()
+
+  // How many; in a level store those of a key in several sstables, and tombstones, count each.
+  std::uint64_t entries() const noexcept { return content ? content->entries() : pointer.entries; }
 };
 
 // damaged: the page at Lookup::missing is whole, yet not what the page above it promises.
@@ -46,6 +58,9 @@ struct Lookup {
   bool started = false;
   PageCache::Hint parent = {};  // the branch that led to it, while that is still cached
   std::uint32_t index = 0;      // which child of it
+  // Where a table has several sources of entries (sstables): the one being asked, and how far that is.
+  std::uint32_t source = 0;
+  enum class Stage : std::uint8_t { next, filter, index } stage = Stage::next;
 };
 
 struct FoundEntry {
@@ -141,9 +156,30 @@ class PageVisitor {
   virtual Task<Status> pace(std::uint64_t pages_read);
 };
 
+// Builds an immutable table from a sorted stream, every node full. Nothing is read.
+//
+// Lifetime   keys and values are copied by add().
+class SortedBuilder {
+ public:
+  virtual ~SortedBuilder() = default;
+
+  // `value` is what the leaf holds: the value itself, an overflow reference, nothing for a tombstone. False when the
+  // key is not above the one before. After it, pump() while ready().
+  virtual bool add(Bytes key, Bytes value, format::EntryKind kind) = 0;
+  // A value too long for a leaf: written to extents of its own.
+  virtual Task<Status> add_long(Bytes key, Bytes value) = 0;
+  virtual bool ready() const noexcept = 0;
+  virtual Task<Status> pump() = 0;
+  virtual Task<Result<TableRoot>> finish() = 0;
+};
+
 class TableStore {
  public:
   virtual ~TableStore() = default;
+
+  // Brings `root.content` into memory, where the kind has one and it is not there yet. Everything below but relocate()
+  // and check() requires it.
+  virtual Task<Status> load(TableRoot& root);
 
   // Goes on with `lookup` as far as pages are cached. Requires: root not empty.
   virtual FindState find(const TableRoot& root, Bytes key, Lookup& lookup, FoundEntry& found) noexcept = 0;
@@ -151,6 +187,9 @@ class TableStore {
   virtual void find_many(const TableRoot& root, std::span<MultiLookup> lookups) noexcept = 0;
 
   virtual std::unique_ptr<TableCursor> cursor(const TableRoot& root, CursorOptions options) = 0;
+
+  // A new table. Its pages go through `writer`, which outlives it.
+  virtual std::unique_ptr<SortedBuilder> builder(PageWriter& writer) = 0;
 
   // The table after the changes, which are sorted and unique. The old version stays as it is.
   virtual Task<Result<TableRoot>> apply(TableRoot root, std::span<const Change> changes, PageWriter& writer) = 0;
@@ -163,5 +202,7 @@ class TableStore {
   // place. Errors: the first damage, after everything was looked at; or at once what the visitor answered.
   virtual Task<Status> check(const TableRoot& root, PageVisitor& visitor) = 0;
 };
+
+inline Task<Status> TableStore::load(TableRoot&) { co_return Status(); }
 
 }  // namespace cambium

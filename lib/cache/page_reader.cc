@@ -47,9 +47,11 @@ Status verify_page(const BlockDevice& device, const char* page, const format::Ch
     wrong = "belongs to another place";
   } else if (header.level != level) {
     wrong = "has another level than its parent expects";
+  } else if (level == format::kFilterLevel) {
+    if (header.type != format::PageType::filter) wrong = "is no filter page";
   } else {
     wrong = node::validate_node(page);
-    if (wrong == nullptr) wrong = node::validate_tree_kinds(page);
+    if (wrong == nullptr) wrong = node::validate_table_kinds(page);
   }
   if (wrong == nullptr) return {};
   return Error(Errc::corruption,

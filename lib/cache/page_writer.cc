@@ -19,7 +19,7 @@ Task<Result<PageRun>> PageWriter::allocate(std::uint32_t wanted, std::uint32_t l
   const bool roomy = space_.free_pages() > space_.file_pages() / 3;
   Result<PageRun> run = take(wanted, roomy ? least : std::max(least, wanted / 2));
   if (run) co_return run;
-  Status grown = co_await space_.grow(wanted);
+  Status grown = co_await grow(wanted);
   if (grown) {
     run = take(wanted, least);
     co_return run;
@@ -30,12 +30,28 @@ Task<Result<PageRun>> PageWriter::allocate(std::uint32_t wanted, std::uint32_t l
   co_return run;
 }
 
+Task<Status> PageWriter::grow(std::uint32_t pages) {
+  Status grown;
+  if (lane_ == nullptr) {
+    grown = co_await space_.grow(pages);
+  } else {  // a commit that is being made must not find groups that its bitmaps do not have
+    co_await lane_->lock();
+    const MutexGuard guard(*lane_);
+    grown = co_await space_.grow(pages);
+  }
+  co_return grown;
+}
+
 // From what this commit may take.
 Result<PageRun> PageWriter::take(std::uint32_t wanted, std::uint32_t least) {
   const std::uint64_t kept = use_ == SpaceUse::reserve ? 0 : space_.reserve_pages();
   const std::uint64_t spare = space_.free_pages() > kept ? space_.free_pages() - kept : 0;
   if (spare < least) return Error(Errc::no_space, "what is free is kept for deletes and compaction", "free some space");
-  return space_.allocate(static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, spare)), least);
+  wanted = static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, spare));
+  if (lane_ == nullptr) return space_.allocate(wanted, least);
+  Result<PageRun> run = space_.reserve(wanted, least);
+  if (run) reserved_.push_back(*run);
+  return run;
 }
 
 Task<Result<PageWriter::Slot>> PageWriter::next() {
@@ -50,8 +66,17 @@ Task<Result<PageWriter::Slot>> PageWriter::next() {
   }
   Slot slot{staging_.data(slot_) + std::size_t{slot_used_} * kPageBytes, run_.first};
   ++slot_used_;
+  if (tracked_ != nullptr) note(slot.id);
   run_ = {cambium::next(run_.first), run_.pages - 1};
   co_return slot;
+}
+
+void PageWriter::note(PageId page) {
+  if (!tracked_->empty() && raw(tracked_->back().first) + tracked_->back().pages == raw(page)) {
+    ++tracked_->back().pages;
+  } else {
+    tracked_->push_back({page, 1});
+  }
 }
 
 std::uint32_t PageWriter::seal(const Slot& slot, bool keep) noexcept {
@@ -111,11 +136,29 @@ Task<Status> PageWriter::settle() {
 
 Task<Status> PageWriter::finish() {
   if (slot_ != kNoSlot) send_slot();
-  if (run_.pages != 0) space_.give_back(run_);
+  if (run_.pages != 0) give_back(run_);
   run_ = {};
   if (CAMBIUM_PLANTED(sync_before_completion)) co_return Status();
   Status written = co_await staging_.drain();
   co_return written;
+}
+
+// The unused end of what was taken last.
+void PageWriter::give_back(PageRun tail) {
+  if (lane_ == nullptr) {
+    space_.give_back(tail);
+    return;
+  }
+  PageRun& last = reserved_.back();
+  CAMBIUM_ASSERT(raw(last.first) + last.pages == raw(tail.first) + tail.pages);
+  space_.unreserve(tail);
+  last.pages -= tail.pages;
+  if (last.pages == 0) reserved_.pop_back();
+}
+
+void PageWriter::adopt() {
+  for (const PageRun& run : reserved_) space_.adopt(run);
+  reserved_.clear();
 }
 
 Task<void> PageWriter::abandon() {
@@ -124,6 +167,8 @@ Task<void> PageWriter::abandon() {
   run_ = {};
   Status ignored = co_await staging_.drain();  // the commit has failed already, with the first error
   static_cast<void>(ignored);
+  for (const PageRun& run : reserved_) space_.unreserve(run);
+  reserved_.clear();
 }
 
 }  // namespace cambium

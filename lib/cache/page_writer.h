@@ -18,10 +18,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include <cambium/ids.h>
 #include <cambium/rt/bytes.h>
 #include <cambium/rt/result.h>
+#include <cambium/rt/semaphore.h>
 #include <cambium/rt/task.h>
 
 #include "cache/page_cache.h"
@@ -57,10 +59,17 @@ class PageWriter {
   PageWriter& operator=(const PageWriter&) = delete;
   ~PageWriter();
 
+  // Before the first page: what is built belongs to a commit that is made later, beside others (`lane`: the mutex they
+  // share, taken to make the file longer). finish() leaves the pages reserved until adopt() or abandon().
+  void build_ahead(Mutex& lane) noexcept { lane_ = &lane; }
+  // They are part of the commit that is being built under the lane, and no longer this writer's.
+  void adopt();
   // Before the first page: this commit leaves less in use than it found, and may take the reserve meanwhile.
   void open_reserve() noexcept { use_ = SpaceUse::reserve; }
 
   Task<Result<Slot>> next();
+  // From now on the runs of pages that next() hands out are noted here as well; nullptr ends it.
+  void track(std::vector<PageRun>* runs) noexcept { tracked_ = runs; }
   // The page is filled: returns its checksum. `keep`: leave a copy in the cache.
   std::uint32_t seal(const Slot& slot, bool keep) noexcept;
 
@@ -95,6 +104,9 @@ class PageWriter {
   static constexpr std::uint32_t kExtentPagesMax = format::kGroupPages - format::kBitmapSlots - format::kTableSlots;
   Task<Result<PageRun>> allocate(std::uint32_t wanted, std::uint32_t least);
   Result<PageRun> take(std::uint32_t wanted, std::uint32_t least);
+  Task<Status> grow(std::uint32_t pages);
+  void give_back(PageRun tail);
+  void note(PageId page);
   void send_slot() noexcept;
 
   SpaceMap& space_;
@@ -104,6 +116,9 @@ class PageWriter {
   std::uint64_t file_id_;
   Generation generation_;
   SpaceUse use_ = SpaceUse::ordinary;
+  Mutex* lane_ = nullptr;          // building ahead
+  std::vector<PageRun> reserved_;  // building ahead
+  std::vector<PageRun>* tracked_ = nullptr;
   PageRun run_;  // what is left of the extent being filled
   std::size_t slot_ = kNoSlot;
   std::uint32_t slot_used_ = 0;  // pages in the slot

@@ -4,7 +4,7 @@
 //   offset size field
 //   0      4    checksum    CRC-32C (RFC 3720) of bytes 4 .. 4095
 //   4      1    type        PageType
-//   5      1    level       0 = leaf; branches count upwards
+//   5      1    level       0 = leaf; branches count upwards; 255 = filter
 //   6      2    count       entries in the page
 //   8      8    page_id     where the page was meant to be: catches misdirected writes
 //   16     8    generation  the commit that wrote it
@@ -32,7 +32,11 @@ enum class PageType : std::uint8_t {
   group_bitmap = 3,
   leaf = 4,
   branch = 5,
+  filter = 6,
 };
+
+// What the header of a filter page says for its level: it is never taken for a node.
+inline constexpr unsigned kFilterLevel = 255;
 
 struct PageHeader {
   std::uint32_t checksum;

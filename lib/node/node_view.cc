@@ -98,10 +98,10 @@ bool ascending(const Suffix& a, const Suffix& b) noexcept {
 
 }  // namespace
 
-const char* validate_tree_kinds(const char* page) noexcept {
+const char* validate_table_kinds(const char* page) noexcept {
   const NodeView view(page);
   for (std::size_t i = 0; view.is_leaf() && i < view.count(); ++i) {
-    if (view.leaf_entry(i).kind > format::EntryKind::overflow) return "has an entry of a kind that trees do not hold";
+    if (view.leaf_entry(i).kind > format::EntryKind::tombstone) return "has an entry of a kind that tables do not hold";
   }
   return nullptr;
 }

@@ -334,9 +334,9 @@ inline std::size_t NodeView::leaf_key_and_entry(std::size_t index, char* out, Le
 // an ancestor of `parent` knows, below its first and above its last child, are for the caller.
 const char* validate_child(const NodeView& parent, std::size_t index, const NodeView& child) noexcept;
 
-// Trees hold values and references to values; tombstones and merge operands belong to sstables, and nothing that reads
-// a tree expects them. Requires: validate_node().
-const char* validate_tree_kinds(const char* page) noexcept;
+// Tables hold values and references to values, sstables tombstones as well (who reads a tree treats one as damage);
+// nobody expects a merge operand yet. Requires: validate_node().
+const char* validate_table_kinds(const char* page) noexcept;
 
 // Checks every offset, length and the order of the keys of a node that came from the device, so that NodeView never
 // reads outside the page whatever the bytes are. Returns nullptr, or what is wrong.

@@ -9,7 +9,7 @@
 namespace cambium {
 
 BulkLoadState::BulkLoadState(PartitionState& partition, TableState& table)
-    : partition_(partition), table_(table), writer_(partition.publisher->writer()), builder_(*writer_) {
+    : partition_(partition), table_(table), writer_(partition.publisher->writer()), builder_(partition_.publisher->store_of(table_).builder(*writer_)) {
   CAMBIUM_ASSERT(partition_.loading);
   ++partition_.scans_open;
 }
@@ -36,22 +36,22 @@ Op<void> BulkLoadState::add(Bytes key, Bytes value) {
                  rt::str("a key of ", key.size(), " or a value of ", value.size(), " bytes is out of bounds"));
   }
   const Core::Scope scope(partition_.core);
-  if (builder_.needs_value_write(value)) return add_long(key, value);
-  if (!builder_.add(key, value)) return Error(Errc::invalid_argument, "keys of a sorted load must ascend");
-  if (builder_.ready()) return pump();
+  if (value.size() > kInlineValueBytesMax) return add_long(key, value);
+  if (!builder_->add(key, value, format::EntryKind::value)) return Error(Errc::invalid_argument, "keys of a sorted load must ascend");
+  if (builder_->ready()) return pump();
   return Status();
 }
 
 Op<void> BulkLoadState::add_long(Bytes key, Bytes value) {
   const std::string key_copy = key.str();
   const std::string value_copy = value.str();
-  co_await check(builder_.add_long(key_copy, value_copy));
-  Status pumped = co_await builder_.pump();
+  co_await check(builder_->add_long(key_copy, value_copy));
+  Status pumped = co_await builder_->pump();
   co_return pumped;
 }
 
 Op<void> BulkLoadState::pump() {
-  Status pumped = co_await builder_.pump();
+  Status pumped = co_await builder_->pump();
   co_return pumped;
 }
 
@@ -76,7 +76,7 @@ Op<void> BulkLoadState::finish() {
   ended_ = true;
   const Ended ended(partition_);
   MutexGuard lane(partition_.committer->lane());
-  Result<TableRoot> root = co_await builder_.finish();
+  Result<TableRoot> root = co_await builder_->finish();
   if (!root) {
     Status failed = co_await partition_.publisher->give_up(*writer_, root.error());
     co_return failed;

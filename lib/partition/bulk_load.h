@@ -7,7 +7,7 @@
 #include <cambium/partition.h>
 
 #include "partition/partition_state.h"
-#include "tree/tree_builder.h"
+#include "table_store.h"
 
 namespace cambium {
 
@@ -29,7 +29,7 @@ class BulkLoadState {
   PartitionState& partition_;
   TableState& table_;
   std::unique_ptr<PageWriter> writer_;
-  TreeBuilder builder_;
+  std::unique_ptr<SortedBuilder> builder_;
   bool ended_ = false;
 };
 

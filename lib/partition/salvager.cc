@@ -285,7 +285,7 @@ bool Salvager::readable_leaf(const char* page, std::uint64_t page_id) const noex
   const format::PageHeader& header = format::header_of(page);
   return header.type == format::PageType::leaf && header.page_id == page_id && header.file_id == reader_.file_id() &&
          Generation{header.generation} <= newest_ && header.checksum == format::page_checksum(page) &&
-         node::validate_node(page) == nullptr && node::validate_tree_kinds(page) == nullptr;
+         node::validate_node(page) == nullptr && node::validate_table_kinds(page) == nullptr;
 }
 
 Task<Status> Salvager::search_orphans(std::vector<Orphan>& orphans) {

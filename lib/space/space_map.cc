@@ -198,7 +198,8 @@ bool SpaceMap::search(Search& at, std::uint32_t wanted, std::uint32_t least, Pag
   return false;
 }
 
-Result<PageRun> SpaceMap::allocate(std::uint32_t wanted, std::uint32_t least) {
+// Free pages become used ones.
+Result<PageRun> SpaceMap::take_run(std::uint32_t wanted, std::uint32_t least) {
   CAMBIUM_ASSERT(least > 0 && least <= wanted && wanted <= kGroupPages);
   // A whole run where there is one; else half of it, a quarter, ... down to the least that will do.
   for (std::uint32_t size = wanted;; size = std::max(size / 2, least)) {
@@ -212,12 +213,37 @@ Result<PageRun> SpaceMap::allocate(std::uint32_t wanted, std::uint32_t least) {
     if (found) {
       used_pages_ += run.pages;
       free_pages_ -= run.pages;
-      allocated_.push_back(run);
       return run;
     }
     if (size == least) break;
   }
   return Error(Errc::no_space, rt::str("no free run of ", least, " pages in ", device_.name()), "free some space");
+}
+
+Result<PageRun> SpaceMap::allocate(std::uint32_t wanted, std::uint32_t least) {
+  Result<PageRun> run = take_run(wanted, least);
+  if (run) allocated_.push_back(*run);
+  return run;
+}
+
+// Held pages are free to whoever opens the newest commit after a crash: just what a reservation should be.
+Result<PageRun> SpaceMap::reserve(std::uint32_t wanted, std::uint32_t least) {
+  Result<PageRun> run = take_run(wanted, least);
+  if (!run) return run;
+  group_at(run->first).hold(local(*run));
+  used_pages_ -= run->pages;
+  return run;
+}
+
+void SpaceMap::unreserve(PageRun run) noexcept {
+  group_at(run.first).release(local(run));
+  free_pages_ += run.pages;
+}
+
+void SpaceMap::adopt(PageRun run) {
+  group_at(run.first).unhold(local(run));
+  used_pages_ += run.pages;
+  allocated_.push_back(run);
 }
 
 // How many pages of a group may be allocated from.

@@ -55,6 +55,12 @@ class SpaceMap {
   Result<PageRun> allocate(std::uint32_t wanted, std::uint32_t least);
   // Gives back the unused end of a run allocated for this commit.
   void give_back(PageRun tail);
+  // Pages for a commit that comes later, while others come first (compaction): as allocate(), but on the device they
+  // stay free until a commit adopts them. A crash before that leaves no trace.
+  Result<PageRun> reserve(std::uint32_t wanted, std::uint32_t least);
+  void unreserve(PageRun run) noexcept;
+  // They belong to the commit being built. Requires: the lane is held.
+  void adopt(PageRun run);
   // The commit being built no longer uses these pages, which were written in generation `birth`. Errors: corruption,
   // and nothing changes, when they are not in use or cannot be what they are said to be: the map, or what refers to the
   // pages, is wrong, and from then on nothing more is written (trust()).
@@ -135,6 +141,7 @@ class SpaceMap {
   };
   static constexpr std::size_t kSizeClasses = 16;
   static_assert(format::kGroupPages < 1u << kSizeClasses);
+  Result<PageRun> take_run(std::uint32_t wanted, std::uint32_t least);
   bool search(Search& at, std::uint32_t wanted, std::uint32_t least, PageRun& found);
   void restart_searches() noexcept { std::fill(std::begin(searches_), std::end(searches_), Search{}); }
   AllocationGroup::Run local(PageRun run) const noexcept;

@@ -3,6 +3,8 @@
 
 #include <cambium/rt/check.h>
 
+#include "cache/overflow_value.h"
+
 namespace cambium {
 
 using node::NodeEntry;
@@ -27,9 +29,13 @@ void TreeBuilder::append(Bytes key, Bytes value, format::EntryKind kind) {
   leaf.scratch.mark(leaf.packer.added());
 }
 
-bool TreeBuilder::add(Bytes key, Bytes value) {
+bool TreeBuilder::add(Bytes key, Bytes value, format::EntryKind kind) {
   if (!above_last(key)) return false;
-  append(key, value, format::EntryKind::value);
+  if (kind == format::EntryKind::overflow) {
+    const OverflowView overflow(value);
+    for (std::size_t i = 0; i < overflow.extent_count(); ++i) root_.overflow_pages += overflow.extent(i).pages;
+  }
+  append(key, value, kind);
   return true;
 }
 

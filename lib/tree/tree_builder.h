@@ -21,17 +21,15 @@
 
 namespace cambium {
 
-class TreeBuilder {
+class TreeBuilder final : public SortedBuilder {
  public:
   explicit TreeBuilder(PageWriter& writer) : writer_(writer) {}
 
-  // False when the key is not above the one before. After it, pump() while ready().
-  bool add(Bytes key, Bytes value);
-  bool ready() const noexcept { return !levels_.empty() && levels_.front()->packer.ready(); }
-  bool needs_value_write(Bytes value) const noexcept { return value.size() > kInlineValueBytesMax; }
-  Task<Status> add_long(Bytes key, Bytes value);  // for needs_value_write()
-  Task<Status> pump();                            // builds what is ready
-  Task<Result<TableRoot>> finish();
+  bool add(Bytes key, Bytes value, format::EntryKind kind) override;
+  bool ready() const noexcept override { return !levels_.empty() && levels_.front()->packer.ready(); }
+  Task<Status> add_long(Bytes key, Bytes value) override;
+  Task<Status> pump() override;
+  Task<Result<TableRoot>> finish() override;
 
  private:
   struct Level {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "tree/tree_builder.h"
 #include "tree/tree_cursor.h"
 #include "tree/tree_rebuild.h"
 #include "tree/tree_store.h"
@@ -133,6 +134,8 @@ void TreeStore::find_many(const TableRoot& root, std::span<MultiLookup> lookups)
 std::unique_ptr<TableCursor> TreeStore::cursor(const TableRoot& root, CursorOptions options) {
   return std::make_unique<TreeCursor>(cache_, root, options);
 }
+
+std::unique_ptr<SortedBuilder> TreeStore::builder(PageWriter& writer) { return std::make_unique<TreeBuilder>(writer); }
 
 Task<Result<TableRoot>> TreeStore::apply(TableRoot root, std::span<const Change> changes, PageWriter& writer) {
   TreeRebuild rebuild(root, writer);

@@ -14,10 +14,10 @@ using test::TreeFixture;
 
 Task<Result<TableRoot>> build(TreeBuilder& builder, const Model& model, PageWriter& writer) {
   for (const auto& [key, value] : model) {
-    if (builder.needs_value_write(value)) {
+    if (value.size() > kInlineValueBytesMax) {
       co_await check(builder.add_long(key, value));
     } else {
-      const bool added = builder.add(key, value);
+      const bool added = builder.add(key, value, format::EntryKind::value);
       if (!added) co_return Error(Errc::invalid_argument, "refused");
     }
     const bool ready = builder.ready();
@@ -68,13 +68,13 @@ TEST_CASE("tree builder: a key that is not above the one before is refused, and 
   TreeFixture tree(16);
   PageWriter writer = tree.make_writer();
   TreeBuilder builder(writer);
-  CHECK(builder.add("b", "1"));
-  CHECK(!builder.add("b", "2"));
-  CHECK(!builder.add("a", "3"));
+  CHECK(builder.add("b", "1", format::EntryKind::value));
+  CHECK(!builder.add("b", "2", format::EntryKind::value));
+  CHECK(!builder.add("a", "3", format::EntryKind::value));
   const std::string large(5000, 'v');
   const Status refused = tree.base.run(builder.add_long("a", large));
   CHECK(refused.code() == Errc::invalid_argument);
-  CHECK(builder.add("c", "4"));
+  CHECK(builder.add("c", "4", format::EntryKind::value));
   tree.model = {{"b", "1"}, {"c", "4"}};
   tree.root = tree.base.run(build(builder, {}, writer)).value();
   tree.commit();

@@ -35,7 +35,7 @@ inline Task<Result<std::string>> value_of(BlockDevice& device, Bytes stored, for
 }
 
 // What a cursor shows from `from` on, at most `most` entries.
-inline Task<Status> collect(TreeStore& store, PageCache& cache, const TableRoot& root, CursorOptions options,
+inline Task<Status> collect(TableStore& store, PageCache& cache, const TableRoot& root, CursorOptions options,
                             Bytes from, bool inclusive, std::size_t most, Pairs& out) {
   std::unique_ptr<TableCursor> cursor = store.cursor(root, options);
   co_await check(cursor->seek(from, inclusive));
@@ -56,7 +56,7 @@ inline Task<Status> collect(TreeStore& store, PageCache& cache, const TableRoot&
   co_return Status();
 }
 
-inline Task<Result<std::optional<std::string>>> lookup(TreeStore& store, PageCache& cache, const TableRoot& root,
+inline Task<Result<std::optional<std::string>>> lookup(TableStore& store, PageCache& cache, const TableRoot& root,
                                                        Bytes key) {
   if (root.height == 0) co_return std::optional<std::string>();
   Lookup state;
@@ -74,13 +74,13 @@ inline Task<Result<std::optional<std::string>>> lookup(TreeStore& store, PageCac
   co_return std::optional<std::string>(std::move(value));
 }
 
-inline Task<Result<TableRoot>> apply_changes(TreeStore& store, TableRoot root, std::span<const Change> changes,
+inline Task<Result<TableRoot>> apply_changes(TableStore& store, TableRoot root, std::span<const Change> changes,
                                              PageWriter& writer) {
   TableRoot next = co_await check(store.apply(root, changes, writer));
   co_await check(writer.finish());
   co_return next;
 }
-inline Task<Result<TableRoot>> relocate_pages(TreeStore& store, TableRoot root, PageId limit, std::uint64_t pages_max,
+inline Task<Result<TableRoot>> relocate_pages(TableStore& store, TableRoot root, PageId limit, std::uint64_t pages_max,
                                               PageWriter& writer, bool& more) {
   TableRoot next = co_await check(store.relocate(root, limit, pages_max, writer, more));
   co_await check(writer.finish());

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A row of a level store's manifest, the small tree that says which sstables a table is made of.
+//
+// Key: u64 big-endian number of the sstable, unique in the table. Value:
+//
+//   offset size field
+//   0      1    level           0 = what flushes wrote
+//   1      1    height          levels of the sstable's tree
+//   2      2    min_key_bytes
+//   4      2    max_key_bytes
+//   6      2    flags           1 = trimmed: of its tree only the keys from min key on are part of the table
+//   8      4    run             of runs of a level the one with the larger number is newer
+//   12     4    extent_count    contiguous runs of pages that hold its nodes and filter
+//   16     4    filter_pages
+//   20     4    filter_probes   bits asked per key
+//   24     16   root            ChildPointer of the sstable's tree
+//   40     8    generation      that wrote its pages
+//   48     8    tombstones      of its entries
+//   56     8    node_pages
+//   64     8    overflow_pages  of values in extents of their own that it refers to
+//   72     8    content_bytes   of its keys and values as their writers gave them
+//   80     ..   extents         { u32 first page, u32 pages } each
+//   ..     ..   filter          { u32 page, u32 checksum } each
+//   ..     ..   min key, max key
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "format/child_pointer.h"
+
+namespace cambium::format {
+
+inline constexpr std::size_t kSstableRowKeyBytes = 8;
+inline constexpr std::uint16_t kSstableTrimmed = 1;
+
+struct SstableRow {
+  std::uint8_t level;
+  std::uint8_t height;
+  std::uint16_t min_key_bytes;
+  std::uint16_t max_key_bytes;
+  std::uint16_t flags;
+  std::uint32_t run;
+  std::uint32_t extent_count;
+  std::uint32_t filter_pages;
+  std::uint32_t filter_probes;
+  ChildPointer root;
+  std::uint64_t generation;
+  std::uint64_t tombstones;
+  std::uint64_t node_pages;
+  std::uint64_t overflow_pages;
+  std::uint64_t content_bytes;
+};
+static_assert(sizeof(SstableRow) == 80 && offsetof(SstableRow, root) == 24 && offsetof(SstableRow, generation) == 40);
+static_assert(std::has_unique_object_representations_v<SstableRow>, "no padding on disk");
+
+struct SstableExtent {
+  std::uint32_t first_page;
+  std::uint32_t pages;
+};
+struct FilterPageRow {
+  std::uint32_t page;
+  std::uint32_t checksum;
+};
+static_assert(sizeof(SstableExtent) == 8 && sizeof(FilterPageRow) == 8);
+
+}  // namespace cambium::format

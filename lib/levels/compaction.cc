@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "levels/compaction.h"
+
+#include <algorithm>
+
+#include <cambium/rt/check.h>
+
+#include "levels/level_cursor.h"
+
+namespace cambium {
+
+std::vector<LevelRun> Compaction::inputs_in(const LevelVersion& version) const {
+  std::vector<LevelRun> inputs;
+  for (const LevelRun& run : version.runs()) {
+    LevelRun ours{run.place, {}};
+    for (const SstablePtr& table : run.tables) {
+      if (std::find(plan_.inputs.begin(), plan_.inputs.end(), table->id) != plan_.inputs.end()) {
+        ours.tables.push_back(table);
+      }
+    }
+    if (!ours.tables.empty()) inputs.push_back(std::move(ours));
+  }
+  return inputs;
+}
+
+// What is left at the output's own place alone needs no merging.
+bool Compaction::done(const LevelVersion& version) const {
+  const std::vector<LevelRun> inputs = inputs_in(version);
+  return std::all_of(inputs.begin(), inputs.end(), [&](const LevelRun& run) {
+    return run.place.level == plan_.output.level && run.place.run == plan_.output.run;
+  });
+}
+
+// One run, and nothing in it to drop: its sstables change their place, no page is written.
+bool Compaction::move_whole(const std::vector<LevelRun>& inputs, LevelEdit& edit) const {
+  if (inputs.size() != 1) return false;
+  for (const SstablePtr& table : inputs.front().tables) {
+    if (plan_.drop_tombstones && table->tombstones != 0) return false;
+  }
+  for (const SstablePtr& table : inputs.front().tables) {
+    edit.removed.push_back(table->id);
+    edit.added.emplace_back(table, plan_.output);
+  }
+  return true;
+}
+
+Task<Status> Compaction::build_slice(const TableRoot& root, PageWriter& writer, LevelEdit& edit) {
+  const std::vector<LevelRun> inputs = inputs_in(version_of(root));
+  if (move_whole(inputs, edit)) co_return Status();
+  Core& core = store_.cache().core();
+  CursorOptions options;
+  options.readahead_pages = 64;
+  LevelCursor entries(store_.trees(), root.content, inputs, options, true);
+  entries.report_hidden(&edit.freed);
+  co_await check(entries.seek(Bytes(), true));
+  SstableBuilder builder(store_.trees(), writer, store_.shape(), store_.next_id());
+  const std::uint64_t pages_before = writer.stats().pages;
+  bool full = false;
+  while (entries.valid() && !full) {
+    ++entries_read_;
+    if (!(plan_.drop_tombstones && entries.kind() == format::EntryKind::tombstone)) {
+      builder.add(entries.entry().key, entries.entry().value, entries.kind());
+    }
+    entries.step();
+    if (builder.ready()) {
+      co_await check(builder.pump());
+      full = plan_.sliced && builder.between_sstables() && writer.stats().pages - pages_before >= slice_pages_;
+      if (core.over_budget()) co_await core.yield();
+    }
+    while (!entries.valid() && !entries.at_end()) {
+      co_await check(entries.next_page());
+      if (core.over_budget()) co_await core.yield();
+    }
+  }
+  co_await check(builder.finish());
+  const std::string end = entries.valid() ? entries.entry().key.str() : std::string();
+  close_slice(inputs, end, builder, edit);
+  Status written = co_await writer.finish();
+  co_return written;
+}
+
+// Every input gives up what lies below `end` (empty: everything).
+void Compaction::close_slice(const std::vector<LevelRun>& inputs, Bytes end, SstableBuilder& builder,
+                             LevelEdit& edit) const {
+  for (SstablePtr& table : builder.take()) edit.added.emplace_back(std::move(table), plan_.output);
+  for (const LevelRun& run : inputs) {
+    for (const SstablePtr& table : run.tables) {
+      const bool whole = end.empty() || Bytes(table->max_key) < end;
+      if (!whole && !(Bytes(table->min_key) < end)) continue;
+      edit.removed.push_back(table->id);
+      if (whole) continue;
+      auto rest = std::make_shared<Sstable>(*table);
+      rest->min_key = end.str();
+      rest->trimmed = true;
+      edit.added.emplace_back(std::move(rest), run.place);
+    }
+  }
+}
+
+bool applies_to(const LevelEdit& edit, const LevelVersion& version) {
+  return std::all_of(edit.removed.begin(), edit.removed.end(), [&](SstableId id) {
+    return std::any_of(version.runs().begin(), version.runs().end(), [&](const LevelRun& run) {
+      return std::any_of(run.tables.begin(), run.tables.end(), [&](const SstablePtr& table) { return table->id == id; });
+    });
+  });
+}
+
+}  // namespace cambium

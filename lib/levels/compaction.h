@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// One compaction: the runs of a plan become one run, in slices of the key space, each of which is published by itself.
+//
+// A slice ends between two sstables of the output. What it took from an input sstable is gone from the table when the
+// slice is published: the sstable goes, or is trimmed (a row of the manifest, not a page of it, changes). So a merge
+// of any size needs little space beside its inputs, holds nobody up for long, and may be left off at any slice.
+//
+// Errors     as reading and writing. Nothing has changed then but what earlier slices published.
+// Suspends   everywhere; yields every 0.3 ms.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "levels/compaction_picker.h"
+#include "levels/level_store.h"
+
+namespace cambium {
+
+class Compaction {
+ public:
+  static constexpr std::uint64_t kSlicePages = 8192;  // 32 MiB
+
+  Compaction(LevelStore& store, CompactionPlan plan, std::uint64_t slice_pages = kSlicePages)
+      : store_(store), plan_(std::move(plan)), slice_pages_(slice_pages) {}
+
+  // Is anything left to be merged in this version? Sstables of the plan that are not in it have been dealt with.
+  bool done(const LevelVersion& version) const;
+  // Builds the next slice through a writer that builds ahead: `edit` is to be published. Requires: !done(); the view
+  // of `root` is held.
+  Task<Status> build_slice(const TableRoot& root, PageWriter& writer, LevelEdit& edit);
+  const CompactionPlan& plan() const noexcept { return plan_; }
+  std::uint64_t entries_read() const noexcept { return entries_read_; }
+
+ private:
+  std::vector<LevelRun> inputs_in(const LevelVersion& version) const;
+  bool move_whole(const std::vector<LevelRun>& inputs, LevelEdit& edit) const;
+  void close_slice(const std::vector<LevelRun>& inputs, Bytes end, SstableBuilder& builder, LevelEdit& edit) const;
+
+  LevelStore& store_;
+  CompactionPlan plan_;
+  std::uint64_t slice_pages_;
+  std::uint64_t entries_read_ = 0;
+};
+
+// Can this edit still be published in `version`? Others may have moved its sstables meanwhile.
+bool applies_to(const LevelEdit& edit, const LevelVersion& version);
+
+}  // namespace cambium

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "levels/compaction_picker.h"
+
+#include <algorithm>
+
+namespace cambium {
+
+CompactionPolicy chosen_policy(TableTraffic traffic) noexcept {
+  const std::uint64_t all = traffic.reads + traffic.writes;
+  if (all < 1000 || traffic.reads * 10 < all) return {6, 4, "nine in ten are writes: tiered, few rewrites"};
+  if (traffic.reads * 10 < all * 9) return {4, 2, "reads and writes: few runs at each level"};
+  return {2, 1, "nine in ten are reads: leveled, one run per level"};
+}
+
+namespace {
+
+// The level that a merge of `level` goes to: the deepest one whose run is not much larger than what comes.
+unsigned output_level(const LevelVersion& version, const CompactionPolicy& policy, unsigned level) {
+  if (level != 0) return level + 1;
+  constexpr std::uint64_t kGrowthMax = 4;  // times what is merged
+  const std::uint64_t fresh = std::max<std::uint64_t>(version.pages_at(0), 1);
+  std::uint64_t gathered = fresh;  // by the time that it is merged into the bottom
+  const std::uint64_t bottom = version.pages_at(kBottomLevel);
+  unsigned output = kBottomLevel;
+  while (output > 1 && bottom > kGrowthMax * gathered) {
+    --output;
+    gathered *= std::max(policy.tier_runs, 2u);
+  }
+  // Nothing is put below runs that are newer than it.
+  for (unsigned between = 1; between < output; ++between) {
+    if (version.runs_at(between) != 0) return between;
+  }
+  return output;
+}
+
+}  // namespace
+
+std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const CompactionPolicy& policy,
+                                              unsigned level, bool settle) {
+  if (level >= kBottomLevel) return std::nullopt;
+  const std::size_t here = version.runs_at(level);
+  const std::size_t due = settle ? 1 : (level == 0 ? policy.flush_runs : policy.tier_runs);
+  if (here == 0 || here < due) return std::nullopt;
+  CompactionPlan plan;
+  plan.from_level = level;
+  plan.output.level = output_level(version, policy, level);
+  const bool to_bottom = plan.output.level == kBottomLevel;
+  std::uint32_t newest_there = 0;
+  bool older = false;  // than the output, and not part of it
+  for (const LevelRun& run : version.runs()) {
+    const bool there = run.place.level == plan.output.level;
+    if (there) newest_there = std::max(newest_there, run.place.run);
+    if (run.place.level != level && !(there && to_bottom)) {
+      older = older || run.place.level >= plan.output.level;
+      continue;
+    }
+    for (const SstablePtr& table : run.tables) {
+      plan.inputs.push_back(table->id);
+      plan.pages += table->pages();
+      plan.sliced = plan.sliced && table->root.overflow_pages == 0;
+    }
+  }
+  // At the bottom the run that is there goes on: what was merged of it and what was not are one sequence.
+  plan.output.run = to_bottom ? std::max(newest_there, 1u) : newest_there + 1;
+  plan.drop_tombstones = !older;
+  return plan;
+}
+
+}  // namespace cambium

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Which runs of a level store are merged next, and how many a level may have. Pure: a version and a policy in, a plan
+// out.
+//
+// Lazy leveling (Dayan and Idreos, Dostoevsky, 2018): the bottom level is one run; a level above it gathers up to
+// `tier_runs` runs, then all of them become one run of the level below. One run per level is leveled compaction, more
+// is tiered: fewer rewrites, more runs to look at. How many is chosen from the mix of reads and writes (chosen_policy).
+//
+// Levels are numbered from 0 (flushes) to kBottomLevel. How many lie between is chosen by the size of the bottom: a
+// merge into a run that is much larger than what is merged rewrites too much.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "levels/level_version.h"
+
+namespace cambium {
+
+inline constexpr unsigned kBottomLevel = 6;
+
+struct CompactionPolicy {
+  unsigned flush_runs = 6;  // of level 0: as many are merged
+  unsigned tier_runs = 4;   // of a level between: as many are merged into the one below
+  const char* reason = "mostly writes: few rewrites";
+};
+
+// What was done to a table since the last look.
+struct TableTraffic {
+  std::uint64_t reads = 0;
+  std::uint64_t writes = 0;
+};
+CompactionPolicy chosen_policy(TableTraffic traffic) noexcept;
+
+struct CompactionPlan {
+  unsigned from_level = 0;
+  SstablePlace output;
+  std::vector<SstableId> inputs;  // whole runs: newest of the level merged, and what they are merged with
+  bool drop_tombstones = false;   // nothing older than the output is left of the key range
+  bool sliced = true;             // may be done piece by piece, leaving sstables trimmed
+  std::uint64_t pages = 0;        // of the inputs
+};
+
+// The merge to begin at `level`, if it is due. `settle`: everything above the bottom is due.
+std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const CompactionPolicy& policy,
+                                              unsigned level, bool settle = false);
+
+}  // namespace cambium

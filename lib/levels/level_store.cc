@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Reading of a level store: its manifest, points, scans.
+#include "levels/level_store.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <cambium/rt/check.h>
+
+#include "base/text.h"
+#include "cache/overflow_value.h"
+#include "cache/page_reader.h"
+#include "levels/blocked_filter.h"
+#include "levels/level_cursor.h"
+
+namespace cambium {
+
+// ---- the manifest -------------------------------------------------------------------------------------------------
+
+Task<Status> LevelStore::load(TableRoot& root) {
+  if (root.content) co_return Status();
+  const std::uint64_t file_pages = cache_.device().size_bytes() / kPageBytes;
+  std::vector<std::pair<SstablePtr, SstablePlace>> tables;
+  if (root.height != 0) {
+    const TableRoot manifest = root;
+    const std::unique_ptr<TableCursor> rows = trees_.cursor(manifest, {});
+    co_await cambium::check(rows->seek(Bytes(), true));
+    while (rows->valid()) {
+      Bytes value = rows->entry().value;
+      std::optional<OverflowBuffer> memory;
+      if (rows->kind() == format::EntryKind::overflow) {
+        Result<OverflowBuffer> read = co_await read_overflow(cache_.device(), OverflowView(value));
+        if (!read) co_return read.error();
+        memory.emplace(std::move(*read));
+        value = memory->bytes();
+      }
+      SstablePlace place;
+      Result<SstablePtr> table = read_sstable_row(rows->entry().key, value, file_pages, place);
+      if (!table) co_return table.error();
+      tables.emplace_back(std::move(*table), place);
+      rows->step();
+      if (!rows->valid() && !rows->at_end()) {
+        co_await cambium::check(rows->next_page());
+      }
+    }
+  }
+  Result<LevelVersionPtr> version = LevelVersion::of(std::move(tables));
+  if (!version) co_return version.error();
+  next_id_ = std::max(next_id_, (*version)->next_id());
+  root.content = std::move(*version);
+  co_return Status();
+}
+
+TableRoot LevelStore::manifest_of(const TableRoot& root) noexcept {
+  TableRoot manifest = root;
+  manifest.content = nullptr;
+  if (root.content) {
+    manifest.node_pages -= version_of(root).node_pages();
+    manifest.overflow_pages -= version_of(root).overflow_pages();
+  }
+  return manifest;
+}
+
+// ---- points -------------------------------------------------------------------------------------------------------
+
+LevelStore::Asked LevelStore::ask_filter(const Sstable& table, std::uint64_t hash, Lookup& lookup) noexcept {
+  if (table.filter.empty()) return Asked::may_have;
+  const FilterShape shape{static_cast<std::uint32_t>(table.filter.size()), table.filter_probes};
+  const FilterPage& page = table.filter[shape.page_of(hash)];
+  const FrameIndex frame = cache_.find(page.pointer, format::kFilterLevel, page.frame);
+  if (frame == kNoFrame) {
+    const std::uint32_t source = lookup.source;
+    lookup = {page.pointer, format::kFilterLevel, true, {}, 0, source, Lookup::Stage::filter};
+    return Asked::missing;
+  }
+  cache_.touch_branch(frame);  // one page of it answers for thousands of keys
+  ++stats_.filter_checks;
+  if (shape.may_contain(cache_.bytes(frame), hash)) return Asked::may_have;
+  ++stats_.filter_negatives;
+  return Asked::has_not;
+}
+
+FindState LevelStore::find(const TableRoot& root, Bytes key, Lookup& lookup, FoundEntry& found) noexcept {
+  const std::span<const LevelRun> runs = version_of(root).runs();
+  const std::uint64_t hash = filter_hash(key);
+  for (; lookup.source < runs.size(); ++lookup.source) {
+    const Sstable* const table = runs[lookup.source].find(key);
+    if (table == nullptr) continue;
+    if (lookup.stage != Lookup::Stage::index) {
+      const Asked asked = ask_filter(*table, hash, lookup);
+      if (asked == Asked::missing) return FindState::missing;
+      const std::uint32_t source = lookup.source;
+      lookup = {};
+      lookup.source = source;
+      if (asked == Asked::has_not) continue;
+    }
+    const FindState state = trees_.find(table->root, key, lookup, found);
+    if (state == FindState::found) {
+      return found.entry.kind == format::EntryKind::tombstone ? FindState::absent : FindState::found;
+    }
+    if (state != FindState::absent) {
+      lookup.stage = Lookup::Stage::index;
+      return state;
+    }
+    ++stats_.filter_false_positives;
+    const std::uint32_t source = lookup.source;
+    lookup = {};
+    lookup.source = source;
+  }
+  return FindState::absent;
+}
+
+void LevelStore::find_many(const TableRoot& root, std::span<MultiLookup> lookups) noexcept {
+  for (MultiLookup& lookup : lookups) {
+    if (lookup.state == FindState::found) continue;
+    lookup.state = find(root, lookup.key, lookup.lookup, lookup.found);
+  }
+}
+
+std::unique_ptr<TableCursor> LevelStore::cursor(const TableRoot& root, CursorOptions options) {
+  return std::make_unique<LevelCursor>(trees_, root.content, version_of(root).runs(), options);
+}
+
+// ---- the whole ----------------------------------------------------------------------------------------------------
+
+Task<Status> LevelStore::check_sstable(const Sstable& table, PageVisitor& visitor) {
+  Status first = co_await trees_.check(table.root, visitor);
+  PageReader reader(cache_.device(), cache_.file_id());
+  for (std::size_t page = 0; page < table.filter.size();) {
+    PageReader::Wanted wanted[PageReader::kBatchPages];
+    std::size_t count = 0;
+    for (; count < PageReader::kBatchPages && page + count < table.filter.size(); ++count) {
+      wanted[count] = {table.filter[page + count].pointer, format::kFilterLevel, {}};
+    }
+    co_await reader.read(wanted, count);
+    for (std::size_t i = 0; i < count; ++i) {
+      Status status = std::move(wanted[i].status);
+      const PageId id = wanted[i].pointer.id();
+      if (status) status = visitor.visit({id, 1}, table.generation);
+      if (status) continue;
+      visitor.damaged({id, 0, table.min_key, {}, status.error()});
+      if (first) first = status;
+    }
+    page += count;
+    Status paced = co_await visitor.pace(count);
+    if (!paced) co_return paced;
+  }
+  co_return first;
+}
+
+Task<Status> LevelStore::check(const TableRoot& root, PageVisitor& visitor) {
+  if (root.height == 0) co_return Status();
+  TableRoot loaded = root;
+  Status ready = co_await load(loaded);
+  if (!ready) {
+    Status damaged = co_await trees_.check(root, visitor);  // says where
+    co_return damaged ? ready : damaged;
+  }
+  Status first = co_await trees_.check(manifest_of(loaded), visitor);
+  for (const LevelRun& run : version_of(loaded).runs()) {
+    for (const SstablePtr& table : run.tables) {
+      Status whole = co_await check_sstable(*table, visitor);
+      if (first && !whole) first = whole;
+    }
+  }
+  co_return first;
+}
+
+}  // namespace cambium

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The level store as a TableStore: a log-structured merge tree (O'Neil et al., 1996) in the pages of the partition.
+//
+// A version of a table is its manifest, a small copy-on-write tree with a row for each sstable (format/sstable_row.h);
+// its root is the table's root in the catalog. So flushes and compactions become visible by the ordinary commit, and a
+// snapshot is an older root here, too. In memory a version is a LevelVersion, read from the manifest by load().
+//
+// Everything in it is made of trees, reached through the TableStore of trees: the manifest, and each sstable. A flush
+// writes its sorted changes as a new run of level 0; compaction (compaction.h) merges runs downwards.
+//
+// Errors     corruption, io, no_space, as the trees beneath.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "levels/level_version.h"
+#include "levels/sstable_builder.h"
+#include "table_store.h"
+
+namespace cambium {
+
+struct LevelStats {
+  std::uint64_t filter_checks = 0;
+  std::uint64_t filter_negatives = 0;        // reads of an sstable that the filter made unnecessary
+  std::uint64_t filter_false_positives = 0;  // sstables that were read and did not have the key
+};
+
+class LevelStore final : public TableStore {
+ public:
+  static constexpr std::uint64_t kSstablePagesMax = 4096;  // 16 MiB
+
+  LevelStore(PageCache& cache, TableStore& trees) noexcept : cache_(cache), trees_(trees) {}
+
+  Task<Status> load(TableRoot& root) override;
+  FindState find(const TableRoot& root, Bytes key, Lookup& lookup, FoundEntry& found) noexcept override;
+  void find_many(const TableRoot& root, std::span<MultiLookup> lookups) noexcept override;
+  std::unique_ptr<TableCursor> cursor(const TableRoot& root, CursorOptions options) override;
+  std::unique_ptr<SortedBuilder> builder(PageWriter& writer) override;
+  Task<Result<TableRoot>> apply(TableRoot root, std::span<const Change> changes, PageWriter& writer) override;
+  Task<Result<TableRoot>> relocate(TableRoot root, PageId limit, std::uint64_t pages_max, PageWriter& writer,
+                                   bool& more) override;
+  Task<Status> check(const TableRoot& root, PageVisitor& visitor) override;
+
+  // The table with other sstables. Their pages are written; those of the ones that leave are freed here.
+  Task<Result<TableRoot>> edit(TableRoot root, const LevelEdit& edit, PageWriter& writer);
+
+  SstableShape shape() const noexcept { return {sstable_pages_max_, 10}; }
+  void set_sstable_pages_max(std::uint64_t pages) noexcept { sstable_pages_max_ = pages; }
+  SstableId& next_id() noexcept { return next_id_; }  // of all tables: builders run side by side
+  TableStore& trees() noexcept { return trees_; }
+  PageCache& cache() noexcept { return cache_; }
+  const LevelStats& stats() const noexcept { return stats_; }
+
+ private:
+  enum class Asked : std::uint8_t { may_have, has_not, missing };
+  Asked ask_filter(const Sstable& table, std::uint64_t hash, Lookup& lookup) noexcept;
+  static TableRoot manifest_of(const TableRoot& root) noexcept;
+  Task<Status> free_pages(const Sstable& table, PageWriter& writer);
+  Task<Status> rebuild(const Sstable& table, PageId limit, SstableBuilder& builder, LevelEdit& edit);
+  Task<Result<bool>> values_reach(const Sstable& table, PageId limit);
+  Task<Status> check_sstable(const Sstable& table, PageVisitor& visitor);
+
+  PageCache& cache_;
+  TableStore& trees_;
+  std::uint64_t sstable_pages_max_ = kSstablePagesMax;
+  SstableId next_id_{1};
+  LevelStats stats_;
+};
+
+}  // namespace cambium

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Sstable: what is known in memory of one packed, immutable tree of a level store; and its row in the manifest.
+//
+// The tree is read through the TableStore of trees, which cannot tell it from any other; what makes it an sstable is
+// beside it: the keys it spans, its filter, and the extents it lies in.
+//
+// Invariants
+//   1. Nothing of it changes but the hints, which only say where pages were last seen.
+//   2. It is not empty: min_key <= max_key.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <cambium/ids.h>
+#include <cambium/rt/bytes.h>
+#include <cambium/rt/result.h>
+
+#include "format/sstable_row.h"
+#include "space/generations.h"
+#include "table_store.h"
+
+namespace cambium {
+
+enum class SstableId : std::uint64_t {};
+
+struct FilterPage {
+  format::ChildPointer pointer;
+  mutable FrameIndex frame = kNoFrame;  // where it was last seen
+};
+
+struct Sstable {
+  SstableId id{};
+  TableRoot root;
+  std::string min_key;
+  std::string max_key;
+  Generation generation{};
+  bool trimmed = false;  // keys of the tree below min_key have moved on, and are no part of it any more
+  std::uint64_t tombstones = 0;
+  std::uint64_t content_bytes = 0;
+  std::uint32_t filter_probes = 0;
+  std::vector<FilterPage> filter;
+  std::vector<PageRun> extents;
+
+  std::uint64_t entries() const noexcept { return root.pointer.entries; }
+  // Of the file, long values not counted: they are not rewritten by compactions.
+  std::uint64_t pages() const noexcept { return root.node_pages + filter.size(); }
+  bool spans(Bytes key) const noexcept { return !(key < Bytes(min_key)) && !(Bytes(max_key) < key); }
+  bool overlaps(Bytes low, Bytes high) const noexcept {  // [low, high], both included
+    return !(Bytes(max_key) < low) && !(high < Bytes(min_key));
+  }
+};
+
+using SstablePtr = std::shared_ptr<const Sstable>;
+
+// Where an sstable stands among the others; a trivial move changes this, and nothing of the sstable.
+struct SstablePlace {
+  unsigned level = 0;
+  std::uint32_t run = 0;
+};
+
+std::string sstable_row_key(SstableId id);
+std::string sstable_row_value(const Sstable& table, SstablePlace place);
+// Errors: corruption, when the row is not possible in a file of `file_pages` pages.
+Result<SstablePtr> read_sstable_row(Bytes key, Bytes value, std::uint64_t file_pages, SstablePlace& place);
+
+}  // namespace cambium

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "levels/sstable_builder.h"
+
+#include <cambium/rt/check.h>
+
+#include "base/assert.h"
+#include "cache/overflow_value.h"
+#include "levels/blocked_filter.h"
+
+namespace cambium {
+
+using format::EntryKind;
+
+void SstableBuilder::begin(Bytes key) {
+  tree_ = trees_.builder(writer_);
+  table_ = std::make_shared<Sstable>();
+  table_->id = next_id_;
+  next_id_ = SstableId{static_cast<std::uint64_t>(next_id_) + 1};
+  table_->generation = writer_.generation();
+  table_->min_key = key.str();
+  pages_before_ = writer_.stats().pages;
+  writer_.track(&table_->extents);
+}
+
+void SstableBuilder::note(Bytes key, std::uint64_t value_bytes, EntryKind kind) {
+  table_->max_key.assign(key.data(), key.size());
+  table_->content_bytes += key.size() + value_bytes;
+  table_->tombstones += kind == EntryKind::tombstone ? 1 : 0;
+  key_hashes_.push_back(filter_hash(key));
+}
+
+void SstableBuilder::add(Bytes key, Bytes value, EntryKind kind) {
+  if (!tree_) begin(key);
+  const bool above = tree_->add(key, value, kind);
+  CAMBIUM_ASSERT(above);
+  note(key, kind == EntryKind::overflow ? OverflowView(value).value_bytes() : value.size(), kind);
+}
+
+Task<Status> SstableBuilder::add_long(Bytes key, Bytes value) {
+  if (!tree_) begin(key);
+  co_await check(tree_->add_long(key, value));
+  note(key, value.size(), EntryKind::overflow);
+  co_return Status();
+}
+
+Task<Status> SstableBuilder::pump() {
+  co_await check(tree_->pump());
+  if (writer_.stats().pages - pages_before_ >= shape_.pages_max) {
+    co_await check(end());
+  }
+  co_return Status();
+}
+
+Task<Status> SstableBuilder::finish() {
+  if (!tree_) co_return Status();
+  Status ended = co_await end();
+  co_return ended;
+}
+
+Task<Status> SstableBuilder::end() {
+  table_->root = co_await check(tree_->finish());
+  tree_.reset();
+  if (shape_.filter_bits > 0) {
+    co_await check(write_filter());
+  }
+  key_hashes_.clear();
+  writer_.track(nullptr);
+  done_.push_back(std::move(table_));
+  co_return Status();
+}
+
+Task<Status> SstableBuilder::write_filter() {
+  const FilterShape shape = FilterShape::for_keys(key_hashes_.size(), shape_.filter_bits);
+  FilterBuilder filter(shape);
+  for (const std::uint64_t hash : key_hashes_) filter.add(hash);
+  table_->filter_probes = shape.probes;
+  for (std::uint32_t page = 0; page < shape.pages; ++page) {
+    PageWriter::Slot slot = co_await check(writer_.next());
+    filter.write(page, slot.data);
+    format::header_of(slot.data) = {.checksum = 0,
+                                    .type = format::PageType::filter,
+                                    .level = static_cast<std::uint8_t>(format::kFilterLevel),
+                                    .count = 0,
+                                    .page_id = raw(slot.id),
+                                    .generation = raw(writer_.generation()),
+                                    .file_id = writer_.file_id()};
+    const std::uint32_t checksum = writer_.seal(slot, true);
+    table_->filter.push_back({{static_cast<std::uint32_t>(raw(slot.id)), checksum, 0}, kNoFrame});
+  }
+  co_return Status();
+}
+
+}  // namespace cambium

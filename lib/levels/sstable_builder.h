@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Builds a run of sstables from a sorted stream: trees by the builder of trees, a filter behind each, cut at a size.
+//
+// Errors     no_space, io from writing: the pages belong to the writer's commit, which is to be given up.
+// Suspends   pump(), add_long(), finish(), for buffers and extents.
+// Lifetime   keys and values are copied; the writer outlives it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "levels/sstable.h"
+
+namespace cambium {
+
+struct SstableShape {
+  std::uint64_t pages_max;   // of one sstable, about
+  double filter_bits = 10;   // per key; 0: no filter
+};
+
+class SstableBuilder {
+ public:
+  // Takes its numbers from `next_id`.
+  SstableBuilder(TableStore& trees, PageWriter& writer, SstableShape shape, SstableId& next_id)
+      : trees_(trees), writer_(writer), shape_(shape), next_id_(next_id) {}
+  ~SstableBuilder() { writer_.track(nullptr); }
+  SstableBuilder(const SstableBuilder&) = delete;
+  SstableBuilder& operator=(const SstableBuilder&) = delete;
+
+  // `value` as a leaf holds it (a reference, for a long one). Requires: keys ascend strictly. After it, pump() while
+  // ready().
+  void add(Bytes key, Bytes value, format::EntryKind kind);
+  Task<Status> add_long(Bytes key, Bytes value);
+  bool between_sstables() const noexcept { return tree_ == nullptr; }
+  bool ready() const noexcept { return tree_ != nullptr && tree_->ready(); }
+  Task<Status> pump();
+  // Everything that was added is in sstables; take() has them.
+  Task<Status> finish();
+  std::vector<SstablePtr> take() noexcept { return std::move(done_); }
+
+ private:
+  void begin(Bytes key);
+  void note(Bytes key, std::uint64_t value_bytes, format::EntryKind kind);
+  Task<Status> end();
+  Task<Status> write_filter();
+
+  TableStore& trees_;
+  PageWriter& writer_;
+  SstableShape shape_;
+  SstableId& next_id_;
+  std::unique_ptr<SortedBuilder> tree_;     // of the sstable being built
+  std::shared_ptr<Sstable> table_;          // the same
+  std::vector<std::uint64_t> key_hashes_;   // of its keys
+  std::uint64_t pages_before_ = 0;          // of the writer, when it was begun
+  std::vector<SstablePtr> done_;
+};
+
+}  // namespace cambium

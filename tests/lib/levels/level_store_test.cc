@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "levels/level_store.h"
+
+#include "lib/levels/level_fixture.h"
+
+namespace cambium {
+namespace {
+
+using test::Batch;
+using test::LevelFixture;
+
+std::string key_of(std::uint64_t number) { return "key" + std::to_string(1'000'000 + number); }
+
+Batch random_batch(rt::Random& random, std::size_t writes, std::uint64_t keys, bool long_values) {
+  Batch batch;
+  for (std::size_t i = 0; i < writes; ++i) {
+    std::optional<std::string> value;
+    if (!random.chance(0.2)) {
+      const std::size_t bytes = long_values && random.chance(0.05) ? 1500 + random.below(9000) : random.below(120);
+      value = std::string(bytes, static_cast<char>('a' + random.below(26)));
+    }
+    batch[key_of(random.below(keys))] = value;
+  }
+  return batch;
+}
+
+void check_probes(LevelFixture& levels, rt::Random& random, std::uint64_t keys) {
+  for (int i = 0; i < 200; ++i) {
+    const std::string key = key_of(random.below(keys));
+    const auto it = levels.model.find(key);
+    INFO("key " << key);
+    REQUIRE(levels.get(key) == (it == levels.model.end() ? std::nullopt : std::optional(it->second)));
+  }
+  for (int i = 0; i < 20; ++i) {
+    const std::string from = key_of(random.below(keys));
+    const auto forward = levels.read({}, from, true, 5);
+    auto it = levels.model.lower_bound(from);
+    for (const auto& [key, value] : forward) {
+      REQUIRE(it != levels.model.end());
+      REQUIRE(it->first == key);
+      REQUIRE(it->second == value);
+      ++it;
+    }
+    const auto reverse = levels.read({.direction = Direction::reverse}, from, false, 5);
+    auto below = std::make_reverse_iterator(levels.model.lower_bound(from));
+    for (const auto& [key, value] : reverse) {
+      REQUIRE(below != levels.model.rend());
+      REQUIRE(below->first == key);
+      ++below;
+    }
+  }
+}
+
+TEST_CASE("level store: flushes, compactions in slices and reopening, against a map") {
+  const auto seed = static_cast<std::uint64_t>(GENERATE(1, 2, 3, 4, 5, 6));
+  const bool long_values = seed % 2 == 0;
+  CAPTURE(seed);
+  rt::Random random(seed);
+  LevelFixture levels(seed % 3 == 0 ? 24 : 400);
+  constexpr std::uint64_t kKeys = 4000;
+  const CompactionPolicy policy{3, 2, "test"};
+  for (int round = 0; round < 30; ++round) {
+    CAPTURE(round);
+    levels.apply(random_batch(random, 300 + random.below(600), kKeys, long_values));
+    if (random.chance(0.5)) {
+      while (levels.compact_once(policy)) {
+      }
+    }
+    if (random.chance(0.2)) levels.reload();
+    check_probes(levels, random, kKeys);
+    if (round % 7 == 0) {
+      levels.require_contents();
+      levels.require_sound();
+    }
+  }
+  while (levels.compact_once(policy, true)) {
+  }
+  const LevelVersion& settled = version_of(levels.root);
+  REQUIRE(settled.runs().size() == 1);
+  CHECK(settled.entries() == levels.model.size());
+  levels.require_contents();
+  levels.require_sound();
+}
+
+TEST_CASE("level store: a slice may be followed by flushes before the next one") {
+  rt::Random random(7);
+  LevelFixture levels(400, 8);
+  constexpr std::uint64_t kKeys = 3000;
+  for (int i = 0; i < 4; ++i) levels.apply(random_batch(random, 2500, kKeys, false));
+  const CompactionPolicy policy{3, 2, "test"};
+  for (int merge = 0; merge < 5; ++merge) {
+    const std::optional<CompactionPlan> plan = pick_compaction(version_of(levels.root), policy, 0, true);
+    REQUIRE(plan);
+    Compaction compaction(levels.store, *plan, 8);
+    int slices = 0;
+    while (!compaction.done(version_of(levels.root))) {
+      levels.slice(compaction);
+      ++slices;
+      levels.apply(random_batch(random, 50, kKeys, false));
+      check_probes(levels, random, kKeys);
+      if (slices % 3 == 0) levels.reload();
+    }
+    CHECK(slices > 1);
+    levels.require_contents();
+    levels.require_sound();
+  }
+}
+
+TEST_CASE("level store: the file's compaction moves sstables out of its end") {
+  rt::Random random(9);
+  LevelFixture levels(400, 8);
+  for (int i = 0; i < 6; ++i) levels.apply(random_batch(random, 500, 2000, true));
+  while (levels.compact_once({3, 2, "test"}, true)) {
+  }
+  const PageId limit{levels.tree.space->file_pages() / 2};
+  PageWriter writer = levels.tree.make_writer();
+  bool more = false;
+  Result<TableRoot> moved =
+      levels.tree.base.run(test::relocate_pages(levels.store, levels.root, limit, 1u << 20, writer, more));
+  REQUIRE(moved);
+  levels.root = *moved;
+  levels.tree.commit();
+  CHECK(!more);
+  levels.require_contents();
+  levels.require_sound();
+  levels.reload();
+  levels.require_contents();
+}
+
+}  // namespace
+}  // namespace cambium
