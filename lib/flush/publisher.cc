@@ -52,6 +52,7 @@ Task<Status> Publisher::commit(PageWriter& writer, std::vector<NewRoot>& roots, 
   const Generation generation = committer_.newest();
   for (NewRoot& root : roots) root.table->publish(generation, root.root);
   views_.advance(generation);
+  published_.wake_all();
   co_return Status();
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <cambium/rt/task.h>
+#include <cambium/rt/wait_queue.h>
 
 #include "flush/committer.h"
 #include "flush/snapshot_state.h"
@@ -59,6 +60,14 @@ class Publisher {
   // Moves what the catalog itself has at or beyond `limit` (compaction); part of the commit that follows.
   Task<Status> relocate_catalog(PageId limit, PageWriter& writer);
 
+  // Woken by every commit that was published, and by hold_flushes(false).
+  rt::WaitQueue& published() noexcept { return published_; }
+  // Compaction is so far behind that flushes have to wait for it.
+  void hold_flushes(bool hold) noexcept {
+    if (std::exchange(flushes_held_, hold) && !hold) published_.wake_all();
+  }
+  bool flushes_held() const noexcept { return flushes_held_; }
+
   const TableRoot& catalog() const noexcept { return catalog_; }
   Committer& committer() noexcept { return committer_; }
   SpaceMap& space() noexcept { return space_; }
@@ -77,6 +86,8 @@ class Publisher {
   TableRoot catalog_;
   TableRoot moved_catalog_;
   bool catalog_moved_ = false;
+  rt::WaitQueue published_;
+  bool flushes_held_ = false;
   WriterStats stats_;
 };
 

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// LevelKeeper: the background coroutine that keeps level stores in shape: which compaction is next, slice by slice.
+//
+// Each slice is built beside everything else, through staging buffers of its own and reserved pages; only publishing it
+// takes the commit lane. Between two slices the merge of the highest level that is due goes first, so that flushes find
+// room however long a merge at the bottom takes. Tables take turns.
+//
+// Invariants
+//   1. What a slice has built is published in the version that is the newest then, or not at all.
+//   2. Flushes wait only while level 0 of a table has more than twice the runs that make a merge due.
+//
+// Errors     no_space, busy and resource are tried again after 100 ms; any other stops the compaction of that table,
+//            which goes on taking writes, and is logged.
+// Suspends   everywhere; runs at background priority.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+
+#include <cambium/rt/event.h>
+#include <cambium/rt/task.h>
+#include <cambium/rt/wait_queue.h>
+
+#include "flush/publisher.h"
+#include "levels/compaction.h"
+
+namespace cambium {
+
+struct CompactionStats {
+  std::uint64_t compactions = 0;  // merges that were finished
+  std::uint64_t slices = 0;
+  std::uint64_t discarded = 0;  // slices that others were faster than
+  std::uint64_t pages_written = 0;
+  std::uint64_t entries = 0;  // read
+  std::uint64_t ns = 0;
+};
+
+class LevelKeeper {
+ public:
+  LevelKeeper(Core& core, Publisher& publisher, TableSet& tables, Views& views, LevelStore& store, PageStaging staging)
+      : core_(core), publisher_(publisher), tables_(tables), views_(views), store_(store), staging_(staging) {}
+
+  // Runs until stop(). Spawned once, at background priority.
+  Task<void> run();
+  void stop() noexcept;
+  Task<void> stopped() { co_await stopped_.wait(); }
+
+  void pause() noexcept { paused_ = true; }
+  void resume() noexcept;
+  // Until no compaction is due; `all`: until every table is one run.
+  Task<Status> settle(bool all);
+  const CompactionStats& stats() const noexcept { return stats_; }
+
+ private:
+  struct Work {
+    std::array<std::optional<Compaction>, kBottomLevel> merges;  // by the level they come from
+    CompactionPolicy policy;
+    Status failure;
+  };
+  Task<bool> round();
+  Task<Status> step(TableId id, bool& worked);
+  Compaction* next_merge(TableState& table, Work& work);
+  Task<Status> run_slice(TableId id, Compaction& merge);
+  Task<Status> publish(TableId id, PageWriter& ahead, const LevelEdit& edit);
+  void update_pressure() noexcept;
+
+  Core& core_;
+  Publisher& publisher_;
+  TableSet& tables_;
+  Views& views_;
+  LevelStore& store_;
+  PageStaging staging_;
+  std::map<TableId, Work> work_;
+  bool stopping_ = false;
+  bool paused_ = false;
+  bool settle_all_ = false;
+  bool idle_ = false;
+  rt::WaitQueue became_idle_;
+  Event stopped_;
+  CompactionStats stats_;
+};
+
+}  // namespace cambium

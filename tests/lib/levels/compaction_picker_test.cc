@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "levels/compaction_picker.h"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+
+namespace cambium {
+namespace {
+
+std::pair<SstablePtr, SstablePlace> sstable(std::uint64_t id, SstablePlace place, std::string low, std::string high,
+                                            std::uint64_t pages = 100) {
+  auto table = std::make_shared<Sstable>();
+  table->id = SstableId{id};
+  table->min_key = std::move(low);
+  table->max_key = std::move(high);
+  table->root.node_pages = pages;
+  return {table, place};
+}
+
+std::vector<std::uint64_t> ids(const CompactionPlan& plan) {
+  std::vector<std::uint64_t> numbers;
+  for (const SstableId id : plan.inputs) numbers.push_back(static_cast<std::uint64_t>(id));
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+const CompactionPolicy kPolicy{3, 2, "test"};
+
+TEST_CASE("compaction picker: level 0 is merged when it has as many runs as the policy says, all of them") {
+  const auto two = LevelVersion::of({sstable(1, {0, 1}, "a", "m"), sstable(2, {0, 2}, "c", "z")}).value();
+  CHECK(!pick_compaction(*two, kPolicy, 0));
+  CHECK(pick_compaction(*two, kPolicy, 0, true));
+  const auto three = two->with({{}, {sstable(3, {0, 3}, "b", "d")}, {}});
+  const auto plan = pick_compaction(*three, kPolicy, 0);
+  REQUIRE(plan);
+  CHECK(ids(*plan) == std::vector<std::uint64_t>{1, 2, 3});
+  CHECK(plan->output.level == kBottomLevel);
+  CHECK(plan->drop_tombstones);
+}
+
+TEST_CASE("compaction picker: what goes to the bottom takes the run that is there along") {
+  const auto version = LevelVersion::of({sstable(1, {0, 1}, "a", "m"), sstable(2, {0, 2}, "c", "z"),
+                                         sstable(3, {0, 3}, "c", "z"), sstable(4, {kBottomLevel, 1}, "a", "f"),
+                                         sstable(5, {kBottomLevel, 1}, "g", "z")})
+                           .value();
+  const auto plan = pick_compaction(*version, kPolicy, 0);
+  REQUIRE(plan);
+  CHECK(ids(*plan) == std::vector<std::uint64_t>{1, 2, 3, 4, 5});
+  CHECK(plan->output.run == 1);
+  CHECK(plan->drop_tombstones);
+}
+
+TEST_CASE("compaction picker: a bottom much larger than what comes gets a level in between, which keeps tombstones") {
+  const auto version = LevelVersion::of({sstable(1, {0, 1}, "a", "m"), sstable(2, {0, 2}, "c", "z"),
+                                         sstable(3, {0, 3}, "c", "z"),
+                                         sstable(4, {kBottomLevel, 1}, "a", "f", 100'000)})
+                           .value();
+  const auto plan = pick_compaction(*version, kPolicy, 0);
+  REQUIRE(plan);
+  CHECK(ids(*plan) == std::vector<std::uint64_t>{1, 2, 3});
+  CHECK(plan->output.level < kBottomLevel);
+  CHECK(!plan->drop_tombstones);
+}
+
+TEST_CASE("compaction picker: nothing is put below runs that are newer than what is below them") {
+  const auto version = LevelVersion::of({sstable(1, {0, 1}, "a", "m"), sstable(2, {0, 2}, "c", "z"),
+                                         sstable(3, {0, 3}, "c", "z"), sstable(4, {4, 7}, "a", "f"),
+                                         sstable(5, {kBottomLevel, 1}, "g", "z")})
+                           .value();
+  const auto plan = pick_compaction(*version, kPolicy, 0);
+  REQUIRE(plan);
+  CHECK(plan->output.level == 4);
+  CHECK(plan->output.run == 8);
+  CHECK(ids(*plan) == std::vector<std::uint64_t>{1, 2, 3});
+}
+
+TEST_CASE("compaction picker: the more is read, the fewer runs there are, and it says why") {
+  CHECK(chosen_policy({0, 100'000}).tier_runs > 1);
+  CHECK(chosen_policy({50'000, 50'000}).flush_runs < chosen_policy({0, 100'000}).flush_runs);
+  CHECK(chosen_policy({100'000, 100}).tier_runs == 1);
+  CHECK(std::string(chosen_policy({100'000, 100}).reason).find("leveled") != std::string::npos);
+}
+
+TEST_CASE("level version: sstables of one run that overlap are refused") {
+  CHECK(LevelVersion::of({sstable(1, {1, 1}, "a", "m"), sstable(2, {1, 1}, "m", "z")}).code() == Errc::corruption);
+  CHECK(LevelVersion::of({sstable(1, {1, 1}, "a", "m"), sstable(2, {1, 2}, "m", "z")}));
+}
+
+}  // namespace
+}  // namespace cambium
