@@ -19,4 +19,5 @@
 #include <cambium/rt/task.h>
 #include <cambium/rt/when_all.h>
 #include <cambium/salvage.h>
+#include <cambium/table.h>
 #include <cambium/version.h>

@@ -10,7 +10,13 @@ namespace cambium {
 enum class PageId : std::uint64_t {};      // index of a 4 KiB page in the partition's file; 0 is a superblock: "none"
 enum class Generation : std::uint64_t {};  // number of a commit; grows by at least 1 with every commit and every open
 enum class Sequence : std::uint64_t {};    // number of a write; lives in the write buffer and the WAL only
-enum class TableId : std::uint32_t {};     // 0 is the catalog, 1 the default table
+enum class TableId : std::uint32_t {};     // 0 is the catalog, 1 the default table; never given out twice
+
+// How a table keeps its entries. On disk as it is.
+enum class TableKind : std::uint8_t {
+  tree = 0,    // a copy-on-write B+tree: for reads, scans, and writes near each other
+  levels = 1,  // sorted runs in levels: for random writes
+};
 
 template <class Id>
 constexpr std::underlying_type_t<Id> raw(Id id) noexcept {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Partition: one file, one core, all of the engine: put, get, scan, snapshot, flush.
+// Partition: one file, one core, all of the engine: tables, put, get, scan, snapshot, flush.
 //
 //   Task<Status> app(Core& core) {
 //     Partition db = co_await check(Partition::open(core, {.path = "data.cambium"}));
@@ -14,6 +14,7 @@
 // Durability: what a crash leaves is a prefix of the writes in the order of their sequences, batches whole. It holds at
 // least what flush() or durable() acknowledged, and every acknowledged write that asked for durability (Options::wal =
 // sync, or WriteOptions::durable). No read shows a write that asked for durability and does not have it yet: it waits.
+// Making, renaming and dropping a table is durable when it completes, and a crash leaves it done or not done.
 //
 // Limits     keys of 1 to 1,024 bytes, values up to 1 GiB and half of memory_bytes; ordered bytewise.
 // Errors     invalid_argument changes nothing; io from a failed sync poisons the partition: reads go on, writes fail
@@ -43,6 +44,7 @@
 #include <cambium/scan.h>
 #include <cambium/snapshot.h>
 #include <cambium/stats.h>
+#include <cambium/table.h>
 #include <cambium/value.h>
 #include <cambium/write_batch.h>
 
@@ -106,8 +108,27 @@ class CAMBIUM_EXPORT Partition {
   Partition& operator=(Partition&& other) noexcept;
   ~Partition();
 
+  // ---- tables ----
+
+  // The table of this name, made if need be (TableMode). One that is there is answered at once. Making one takes a
+  // commit; those that are asked for together share one, so start many before awaiting the first. Errors:
+  // invalid_argument (the name), not_found, exists, unsupported (this build has no such kind), no_space.
+  Op<Table> table(Bytes name, TableOptions options = {}, TableMode mode = TableMode::open_or_create);
+  Table default_table() const noexcept;
+  // Handles stay good. Everything written before is durable first. Errors: not_found, exists, invalid_argument (the new
+  // name, or the default table's), no_space.
+  Op<void> rename_table(Bytes from, Bytes to);
+  // All of them, by name.
+  std::vector<TableInfo> tables() const;
+  // Errors: not_found (it was dropped).
+  Result<TableStats> table_stats(const Table& table) const;
+
+  // ---- writing and reading: the default table, or the one that is named first ----
+
   Op<void> put(Bytes key, Bytes value, WriteOptions options = {});
+  Op<void> put(const Table& table, Bytes key, Bytes value, WriteOptions options = {});
   Op<void> del(Bytes key, WriteOptions options = {});
+  Op<void> del(const Table& table, Bytes key, WriteOptions options = {});
   Op<void> write(const WriteBatch& batch, WriteOptions options = {});
 
   // Number of the newest write, and the wait until everything up to such a number is durable (without a log: a flush).
@@ -115,11 +136,16 @@ class CAMBIUM_EXPORT Partition {
   Op<void> durable(Sequence sequence);
 
   Op<Value> get(Bytes key, ReadOptions options = {});
+  Op<Value> get(const Table& table, Bytes key, ReadOptions options = {});
   // values[i] becomes the value of keys[i]. Interleaved: several times the rate of single gets, cached or not.
   // Requires: `values` is as long as `keys` and outlives the operation.
   Op<void> multi_get(std::span<const Bytes> keys, std::span<Value> values, ReadOptions options = {});
+  Op<void> multi_get(const Table& table, std::span<const Bytes> keys, std::span<Value> values,
+                     ReadOptions options = {});
 
   Scan scan(const ScanRange& range = {}, ScanOptions options = {});
+  Scan scan(const Table& table, const ScanRange& range = {}, ScanOptions options = {});
+  // Of all tables at once.
   Snapshot snapshot();
 
   // Everything written before this call is durable when it completes.
@@ -128,6 +154,7 @@ class CAMBIUM_EXPORT Partition {
   Op<void> compact();
   // Errors: invalid_argument when the table is not empty.
   Op<BulkLoad> bulk_load();
+  Op<BulkLoad> bulk_load(const Table& table);
 
   // Reads and verifies everything on the device: pages, keys, counts, long values, the space map. Damage does not stop
   // it. Readers, writers and flushes go on meanwhile; what they write after the call is not looked at, and what they

@@ -48,6 +48,7 @@ Task<Status> Committer::commit(PageWriter& writer, Change change) {
   next.catalog_height = change.catalog_height;
   next.catalog_pages = change.catalog_pages;
   next.sequence = raw(change.sequence);
+  next.next_table_id = change.next_table_id;
 
   // (1) Every page of the new version is at the device, at full length.
   //     Crash: pages nobody refers to; the newest superblock is the old version.

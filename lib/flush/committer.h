@@ -64,6 +64,7 @@ class Committer {
     std::uint32_t catalog_height;
     std::uint32_t catalog_pages;
     Sequence sequence;
+    std::uint32_t next_table_id;
   };
   // Steps 1-5; the caller publishes the new roots at once when it succeeds. Requires: the lane is held.
   Task<Status> commit(PageWriter& writer, Change change);

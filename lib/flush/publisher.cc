@@ -8,38 +8,46 @@
 
 namespace cambium {
 
-Task<Result<TableRoot>> Publisher::write_rows(PageWriter& writer, const std::vector<NewRoot>& roots) {
+Task<Result<TableRoot>> Publisher::write_rows(PageWriter& writer, const std::vector<NewRoot>& roots,
+                                              const CatalogEdit* edit) {
   std::vector<std::string> bytes;
   bytes.reserve(roots.size() * 2);
   std::vector<Change> rows;
+  const auto add = [&](const std::string& key, const std::string& value, bool remove) {
+    rows.push_back({key.data(), value.data(), static_cast<std::uint32_t>(value.size()),
+                    static_cast<std::uint16_t>(key.size()), remove});
+  };
   for (const NewRoot& root : roots) {
     const std::string& key = bytes.emplace_back(catalog_key(root.table->id()));
     const std::string& value = bytes.emplace_back(catalog_value(*root.table, root.root));
-    rows.push_back({key.data(), value.data(), static_cast<std::uint32_t>(value.size()),
-                    static_cast<std::uint16_t>(key.size()), false});
+    add(key, value, false);
+  }
+  if (edit != nullptr) {
+    for (const CatalogEdit::Row& row : edit->rows) add(row.key, row.value, row.remove);
   }
   std::sort(rows.begin(), rows.end(), [](const Change& a, const Change& b) { return a.key_view() < b.key_view(); });
   const TableRoot base = catalog_moved_ ? moved_catalog_ : catalog_;
-  Result<TableRoot> catalog = co_await trees_.apply(base, rows, writer);
+  Result<TableRoot> catalog = co_await catalog_store().apply(base, rows, writer);
   co_return catalog;
 }
 
 Task<Status> Publisher::relocate_catalog(PageId limit, PageWriter& writer) {
   bool more = false;
-  moved_catalog_ = co_await check(trees_.relocate(catalog_, limit, ~std::uint64_t{0}, writer, more));
+  moved_catalog_ = co_await check(catalog_store().relocate(catalog_, limit, ~std::uint64_t{0}, writer, more));
   catalog_moved_ = true;
   Status settled = co_await writer.settle();  // commit() reads the moved catalog to put its rows in
   co_return settled;
 }
 
-Task<Status> Publisher::commit(PageWriter& writer, std::vector<NewRoot>& roots, Sequence sequence) {
-  Result<TableRoot> catalog = co_await write_rows(writer, roots);
+Task<Status> Publisher::commit(PageWriter& writer, std::vector<NewRoot>& roots, Sequence sequence,
+                               const CatalogEdit* edit) {
+  Result<TableRoot> catalog = co_await write_rows(writer, roots, edit);
   if (!catalog) {
     Status failed = co_await give_up(writer, catalog.error());
     co_return failed;
   }
-  Committer::Change change{catalog->pointer, catalog->height, static_cast<std::uint32_t>(catalog->node_pages),
-                           sequence};
+  Committer::Change change{catalog->pointer, catalog->height, static_cast<std::uint32_t>(catalog->node_pages), sequence,
+                           edit != nullptr ? edit->next_table_id : committer_.record().next_table_id};
   Status committed = co_await committer_.commit(writer, change);
   catalog_moved_ = false;
   stats_.pages += writer.stats().pages;
@@ -50,7 +58,10 @@ Task<Status> Publisher::commit(PageWriter& writer, std::vector<NewRoot>& roots, 
 
   catalog_ = std::move(*catalog);
   const Generation generation = committer_.newest();
-  for (NewRoot& root : roots) root.table->publish(generation, root.root);
+  for (NewRoot& root : roots) {
+    root.table->publish(generation, root.root);
+    views_.tables().has_versions(*root.table);
+  }
   views_.advance(generation);
   published_.wake_all();
   co_return Status();

@@ -7,7 +7,9 @@
 // Suspends   commit(); publication itself is one step without suspension.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -17,6 +19,7 @@
 #include "flush/committer.h"
 #include "flush/snapshot_state.h"
 #include "flush/table_set.h"
+#include "flush/table_stores.h"
 #include "flush/views.h"
 #include "table_store.h"
 
@@ -27,6 +30,17 @@ struct NewRoot {
   TableRoot root;
 };
 
+// What a commit changes in the catalog besides the roots of tables: rows that come, change or go.
+struct CatalogEdit {
+  struct Row {
+    std::string key;
+    std::string value;
+    bool remove = false;
+  };
+  std::vector<Row> rows;  // none of a table that gets a root by the same commit
+  std::uint32_t next_table_id;
+};
+
 // What it takes to build pages: one writer per commit.
 struct PageStaging {
   WriteGroup& buffers;
@@ -35,13 +49,13 @@ struct PageStaging {
 
 class Publisher {
  public:
-  Publisher(Committer& committer, SpaceMap& space, PageCache& cache, PageStaging staging, TableStore& trees,
+  Publisher(Committer& committer, SpaceMap& space, PageCache& cache, PageStaging staging, TableStores stores,
             Views& views, TableRoot catalog)
       : committer_(committer),
         space_(space),
         cache_(cache),
         staging_(staging),
-        trees_(trees),
+        stores_(stores),
         views_(views),
         catalog_(std::move(catalog)) {}
 
@@ -53,8 +67,10 @@ class Publisher {
     if (use == SpaceUse::reserve) writer->open_reserve();
     return writer;
   }
-  // Makes the roots, whose pages `writer` holds, the newest version. Requires: the lane is held.
-  Task<Status> commit(PageWriter& writer, std::vector<NewRoot>& roots, Sequence sequence);
+  // Makes the roots, whose pages `writer` holds, the newest version, and the edit, if any, part of it. Requires: the
+  // lane is held.
+  Task<Status> commit(PageWriter& writer, std::vector<NewRoot>& roots, Sequence sequence,
+                      const CatalogEdit* edit = nullptr);
   // Instead of commit(), when building failed.
   Task<Status> give_up(PageWriter& writer, Status cause);
   // Moves what the catalog itself has at or beyond `limit` (compaction); part of the commit that follows.
@@ -69,19 +85,21 @@ class Publisher {
   bool flushes_held() const noexcept { return flushes_held_; }
 
   const TableRoot& catalog() const noexcept { return catalog_; }
+  TableStore& catalog_store() const noexcept { return stores_.of(TableKind::tree); }
   Committer& committer() noexcept { return committer_; }
   SpaceMap& space() noexcept { return space_; }
-  TableStore& store_of(const TableState&) noexcept { return trees_; }
+  const TableStores& stores() const noexcept { return stores_; }
+  TableStore& store_of(const TableState& table) noexcept { return stores_.of(table.kind()); }
   const WriterStats& stats() const noexcept { return stats_; }
 
  private:
-  Task<Result<TableRoot>> write_rows(PageWriter& writer, const std::vector<NewRoot>& roots);
+  Task<Result<TableRoot>> write_rows(PageWriter& writer, const std::vector<NewRoot>& roots, const CatalogEdit* edit);
 
   Committer& committer_;
   SpaceMap& space_;
   PageCache& cache_;
   PageStaging staging_;
-  TableStore& trees_;
+  TableStores stores_;
   Views& views_;
   TableRoot catalog_;
   TableRoot moved_catalog_;

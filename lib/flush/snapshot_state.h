@@ -39,7 +39,11 @@ class SnapshotState {
   }
   // A copy to scan with; not registered.
   SnapshotState(const SnapshotState& other)
-      : asked_durable(other.asked_durable), view_(other.view_), buffers_(other.buffers_), sequence_(other.sequence_) {}
+      : asked_durable(other.asked_durable),
+        tables_epoch(other.tables_epoch),
+        view_(other.view_),
+        buffers_(other.buffers_),
+        sequence_(other.sequence_) {}
   SnapshotState& operator=(const SnapshotState&) = delete;
   inline ~SnapshotState();
 
@@ -50,6 +54,7 @@ class SnapshotState {
 
   const SpaceMap* space = nullptr;  // for Snapshot::pinned_bytes()
   Sequence asked_durable{};         // the newest write of then whose durability was asked for: scans wait for it
+  std::uint64_t tables_epoch = 0;   // how many tables had been dropped by then: those dropped later are seen
 
  private:
   friend class SnapshotRegistry;

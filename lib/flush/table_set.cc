@@ -10,22 +10,66 @@ namespace cambium {
 
 using format::TableRow;
 
+// ---- the set ------------------------------------------------------------------------------------------------------
+
+TableState& TableSet::add(TableId id, std::string name, TableKind kind) {
+  if ((tables_.size() + 1) * 2 > slots_.size()) enlarge();
+  auto made = std::make_unique<TableState>(id, std::move(name), kind);
+  TableState& table = *made;
+  const bool new_number = tables_.emplace(id, std::move(made)).second;
+  const bool new_name = names_.emplace(table.name(), &table).second;
+  CAMBIUM_ASSERT(new_number && new_name);
+  *slot_of(id) = &table;
+  return table;
+}
+
+void TableSet::enlarge() {
+  std::vector<TableState*> old(slots_.size() * 2);
+  old.swap(slots_);
+  for (TableState* const table : old) {
+    if (table != nullptr) *slot_of(table->id()) = table;
+  }
+}
+
+void TableSet::rename(TableState& table, std::string name) {
+  CAMBIUM_ASSERT(table.live() && find(name) == nullptr);
+  names_.erase(table.name());
+  table.name_ = std::make_shared<const std::string>(std::move(name));
+  names_.emplace(table.name(), &table);
+}
+
+void TableSet::forget_before(Generation oldest) {
+  std::erase_if(with_versions_, [&](TableState* table) {
+    table->forget_before(oldest);
+    table->listed_ = table->version_count() > 1;
+    return !table->listed_;
+  });
+}
+
+TableCounts TableSet::counts() const noexcept {
+  TableCounts sum;
+  for (const auto& [id, table] : tables_) sum.add(table->counts);
+  return sum;
+}
+
+// ---- catalog rows -------------------------------------------------------------------------------------------------
+
 std::string catalog_key(TableId id) {
   std::string key(format::kTableRowKeyBytes, format::kTableRowKind);
   rt::store_be32(key.data() + 1, raw(id));
   return key;
 }
 
-std::string catalog_value(const TableState& table, const TableRoot& root) {
+std::string catalog_value(std::string_view name, TableKind kind, const TableRoot& root) {
   TableRow row{};
-  row.kind = table.kind();
+  row.kind = kind;
   row.height = static_cast<std::uint8_t>(root.height);
-  row.name_bytes = static_cast<std::uint16_t>(table.name().size());
+  row.name_bytes = static_cast<std::uint16_t>(name.size());
   row.root = root.pointer;
   row.node_pages = root.node_pages;
   row.overflow_pages = root.overflow_pages;
   std::string value(reinterpret_cast<const char*>(&row), sizeof row);
-  return value += table.name();
+  return value += name;
 }
 
 Status read_catalog_row(Bytes key, Bytes value, TableSet& tables) {
@@ -37,11 +81,19 @@ Status read_catalog_row(Bytes key, Bytes value, TableSet& tables) {
   std::memcpy(&row, value.data(), sizeof row);
   if (value.size() != sizeof row + row.name_bytes || row.height > 16) return damaged("with impossible lengths");
   if ((row.height == 0) != row.root.empty()) return damaged("with a root that does not fit its height");
-  if (rt::load_be32(key.data() + 1) == raw(kCatalogTable)) return damaged("for the catalog itself");
-  if (row.kind != format::TableKind::tree)
+  if (row.kind != TableKind::tree && row.kind != TableKind::levels)
     return Error(Errc::unsupported, "a table of a kind this build does not know");
-  TableState& table = tables.add(TableId{rt::load_be32(key.data() + 1)},
-                                 std::string(value.data() + sizeof row, row.name_bytes), row.kind);
+  const TableId id{rt::load_be32(key.data() + 1)};
+  const std::string_view name(value.data() + sizeof row, row.name_bytes);
+  if (id == kCatalogTable) return damaged("for the catalog itself");
+  if (!check_table_name(name)) return damaged("with an impossible name");
+  const bool is_default = id == kDefaultTable;
+  if (is_default != (name == kDefaultTableName)) return damaged("with the name of another table");
+  if (is_default && row.kind != TableKind::tree) return damaged("that makes the default table another kind");
+  if (!is_default && (tables.find(id) != nullptr || tables.find(name) != nullptr))
+    return damaged("that is there twice");
+
+  TableState& table = is_default ? tables.default_table() : tables.add(id, std::string(name), row.kind);
   TableRoot root;
   root.pointer = row.root;
   root.height = row.height;

@@ -4,88 +4,189 @@
 // Commits add roots, generations that die take them away. In the file the tables are rows of the catalog, a small tree
 // of its own that is written by the same commit.
 //
+// A table that is dropped stays in the set, without a name, until its pages are freed: snapshots that are older than
+// the drop still read it. Then it goes, as soon as no scan stands on it.
+//
 // Invariants
 //   1. The versions of a table ascend by generation; the last one is the newest.
+//   2. The set iterates in the order of the numbers, over exactly the tables that have a row in the catalog, or get one
+//      with their first entry (the default table).
+//   3. A name belongs to one live table.
 //
-// Lifetime   TableState objects stay in place until the partition is closed.
+// Units      some 400 bytes per table, all in all; find() by number is one probe of a hash table.
+// Lifetime   a TableState stays in place while it has a row, or a TablePin.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <cambium/ids.h>
 #include <cambium/rt/result.h>
 
+#include "base/assert.h"
+#include "flush/table_name.h"
 #include "format/table_row.h"
 #include "table_store.h"
 
 namespace cambium {
 
+struct TableCounts {
+  std::uint64_t gets = 0;
+  std::uint64_t puts = 0;
+  std::uint64_t deletes = 0;
+  std::uint64_t scans = 0;
+
+  void add(const TableCounts& other) noexcept {
+    gets += other.gets;
+    puts += other.puts;
+    deletes += other.deletes;
+    scans += other.scans;
+  }
+};
+
 class TableState {
  public:
-  TableState(TableId id, std::string name, format::TableKind kind) : id_(id), name_(std::move(name)), kind_(kind) {
-    versions_.push_back({Generation{0}, TableRoot{}});
-  }
+  TableState(TableId id, std::string name, TableKind kind)
+      : id_(id), kind_(kind), name_(std::make_shared<const std::string>(std::move(name))) {}
 
   TableId id() const noexcept { return id_; }
-  const std::string& name() const noexcept { return name_; }
-  format::TableKind kind() const noexcept { return kind_; }
+  const std::string& name() const noexcept { return *name_; }
+  const std::shared_ptr<const std::string>& shared_name() const noexcept { return name_; }
+  TableKind kind() const noexcept { return kind_; }
+  bool live() const noexcept { return dropped_epoch_ == kLive; }
+  // Dropped by which drop; Requires: !live().
+  std::uint64_t dropped_epoch() const noexcept { return dropped_epoch_; }
 
-  const TableRoot& newest() const noexcept { return versions_.back().root; }
+  const TableRoot& newest() const noexcept { return newest_.root; }
   const TableRoot& at(Generation generation) const noexcept {
-    std::size_t i = versions_.size();
-    while (i > 1 && versions_[i - 1].generation > generation) --i;
-    return versions_[i - 1].root;
+    if (newest_.generation <= generation || older_.empty()) return newest_.root;
+    std::size_t i = older_.size();
+    while (i > 1 && older_[i - 1].generation > generation) --i;
+    return older_[i - 1].root;
   }
-  void publish(Generation generation, const TableRoot& root) { versions_.push_back({generation, root}); }
+  void publish(Generation generation, const TableRoot& root) {
+    older_.push_back(std::exchange(newest_, Version{generation, root}));
+  }
   // No generation below `oldest` will be asked for again.
   void forget_before(Generation oldest) {
+    if (newest_.generation <= oldest) {
+      std::vector<Version>().swap(older_);
+      return;
+    }
     std::size_t keep = 0;
-    while (keep + 1 < versions_.size() && versions_[keep + 1].generation <= oldest) ++keep;
-    versions_.erase(versions_.begin(), versions_.begin() + static_cast<std::ptrdiff_t>(keep));
+    while (keep + 1 < older_.size() && older_[keep + 1].generation <= oldest) ++keep;
+    older_.erase(older_.begin(), older_.begin() + static_cast<std::ptrdiff_t>(keep));
   }
+  std::size_t version_count() const noexcept { return older_.size() + 1; }
+
+  TableCounts counts;
 
  private:
+  friend class TableSet;
+  friend class TablePin;
+  static constexpr std::uint64_t kLive = ~std::uint64_t{0};
   struct Version {
-    Generation generation;
+    Generation generation{};
     TableRoot root;
   };
+
   TableId id_;
-  std::string name_;
-  format::TableKind kind_;
-  std::vector<Version> versions_;
+  TableKind kind_;
+  bool listed_ = false;     // in TableSet::with_versions_
+  std::uint32_t pins_ = 0;  // TablePin
+  std::uint64_t dropped_epoch_ = kLive;
+  std::shared_ptr<const std::string> name_;
+  Version newest_;
+  std::vector<Version> older_;  // oldest first
 };
+static_assert(sizeof(TableState) <= 192, "there are tens of thousands of them");
 
 class TableSet {
  public:
-  TableSet() { add(kDefaultTable, "default", format::TableKind::tree); }
+  TableSet() : default_(&add(kDefaultTable, std::string(kDefaultTableName), TableKind::tree)) {}
+  TableSet(TableSet&&) noexcept = default;
+  TableSet& operator=(TableSet&&) = delete;
 
-  TableState& add(TableId id, std::string name, format::TableKind kind) {
-    auto& slot = tables_[id];
-    slot = std::make_unique<TableState>(id, std::move(name), kind);
-    return *slot;
+  // Requires: neither the number nor the name is taken.
+  TableState& add(TableId id, std::string name, TableKind kind);
+  TableState& default_table() noexcept { return *default_; }
+  // Those that have a row, dropped ones included; null if there is none.
+  TableState* find(TableId id) noexcept { return *slot_of(id); }
+  TableState* find_live(TableId id) noexcept {
+    TableState* const table = find(id);
+    return table != nullptr && table->live() ? table : nullptr;
   }
-  TableState& default_table() noexcept { return *tables_.begin()->second; }
-  TableState* find(TableId id) noexcept {
-    const auto it = tables_.find(id);
-    return it == tables_.end() ? nullptr : it->second.get();
+  TableState* find(std::string_view name) noexcept {
+    const auto it = names_.find(name);
+    return it == names_.end() ? nullptr : it->second;
   }
   auto begin() const noexcept { return tables_.begin(); }
   auto end() const noexcept { return tables_.end(); }
   std::size_t size() const noexcept { return tables_.size(); }
+  // The live ones, by name.
+  const std::map<std::string_view, TableState*>& by_name() const noexcept { return names_; }
+
+  // Requires: live, and no live table has the new name.
+  void rename(TableState& table, std::string name);
+
+  // It has a version more: forget_before() will look at it.
+  void has_versions(TableState& table) {
+    if (std::exchange(table.listed_, true)) return;
+    with_versions_.push_back(&table);
+  }
+  // No generation below `oldest` will be asked for again, of any table. Looks only at those that have older versions.
+  void forget_before(Generation oldest);
+
+  // What was done with all tables, those that are gone included.
+  TableCounts counts() const noexcept;
 
  private:
+  friend class TablePin;
+  static constexpr std::size_t kSlotsMin = 16;
+  TableState** slot_of(TableId id) noexcept {
+    std::size_t at = raw(id) & (slots_.size() - 1);  // numbers ascend: neighbours do not meet
+    while (slots_[at] != nullptr && slots_[at]->id() != id) at = (at + 1) & (slots_.size() - 1);
+    return &slots_[at];
+  }
+  void enlarge();
+
   std::map<TableId, std::unique_ptr<TableState>> tables_;
+  std::vector<TableState*> slots_ = std::vector<TableState*>(kSlotsMin);  // by number, open addressing, half full
+  std::map<std::string_view, TableState*> names_;
+  std::vector<TableState*> with_versions_;
+  TableState* default_;
+};
+
+// Keeps a table in place for whoever stands on it across suspensions, dropped or not.
+class TablePin {
+ public:
+  explicit TablePin(TableState& table) noexcept : table_(table) { ++table_.pins_; }
+  TablePin(const TablePin&) = delete;
+  TablePin& operator=(const TablePin&) = delete;
+  ~TablePin() {
+    CAMBIUM_ASSERT(table_.pins_ > 0);
+    --table_.pins_;
+  }
+  TableState& operator*() const noexcept { return table_; }
+  TableState* operator->() const noexcept { return &table_; }
+
+ private:
+  TableState& table_;
 };
 
 // ---- catalog rows -------------------------------------------------------------------------------------------------
 
 std::string catalog_key(TableId id);
-std::string catalog_value(const TableState& table, const TableRoot& root);
-// Takes a row into the set. Errors: corruption.
+std::string catalog_value(std::string_view name, TableKind kind, const TableRoot& root);
+inline std::string catalog_value(const TableState& table, const TableRoot& root) {
+  return catalog_value(table.name(), table.kind(), root);
+}
+// Takes a row into the set. Errors: corruption; unsupported: a kind from the future.
 Status read_catalog_row(Bytes key, Bytes value, TableSet& tables);
 
 }  // namespace cambium

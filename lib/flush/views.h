@@ -49,9 +49,7 @@ class Views {
     const bool oldest = &view == &views_.front();
     views_.remove_if([&](const View& v) { return &v == &view; });
     space_.release(dead);
-    if (oldest) {
-      for (const auto& [id, table] : tables_) table->forget_before(views_.front().generation);
-    }
+    if (oldest) tables_.forget_before(views_.front().generation);
   }
   // A commit has made a new generation: it is what everybody sees from now on.
   void advance(Generation generation) {
@@ -62,6 +60,7 @@ class Views {
   }
 
   Generation newest() const noexcept { return views_.back().generation; }
+  TableSet& tables() noexcept { return tables_; }
   // Held by anybody besides the partition itself.
   bool idle() const noexcept { return views_.size() == 1 && views_.front().references == 1; }
 

@@ -32,7 +32,9 @@ enum class PageType : std::uint8_t {
   group_bitmap = 3,
   leaf = 4,
   branch = 5,
-  filter = 6,
+  filter = 6,             // of an sstable: filter_page.h
+  learned_root = 7,       // of an sstable: learned_index_page.h
+  learned_directory = 8,  // likewise
 };
 
 // What the header of a filter page says for its level: it is never taken for a node.

@@ -18,6 +18,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include <cambium/ids.h>
+
 #include "format/child_pointer.h"
 
 namespace cambium::format {
@@ -25,7 +27,9 @@ namespace cambium::format {
 inline constexpr char kTableRowKind = 'T';
 inline constexpr std::size_t kTableRowKeyBytes = 5;
 
-enum class TableKind : std::uint8_t { tree = 0, levels = 1 };
+using cambium::TableKind;
+static_assert(sizeof(TableKind) == 1 && static_cast<int>(TableKind::tree) == 0 &&
+              static_cast<int>(TableKind::levels) == 1);
 
 struct TableRow {
   TableKind kind;

@@ -67,8 +67,8 @@ TableRoot LevelStore::manifest_of(const TableRoot& root) noexcept {
 
 LevelStore::Asked LevelStore::ask_filter(const Sstable& table, std::uint64_t hash, Lookup& lookup) noexcept {
   if (table.filter.empty()) return Asked::may_have;
-  const FilterShape shape{static_cast<std::uint32_t>(table.filter.size()), table.filter_probes};
-  const FilterPage& page = table.filter[shape.page_of(hash)];
+  const FilterShape shape = table.filter_shape();
+  const FilterPage& page = table.filter[filter_page_of(shape, hash)];
   const FrameIndex frame = cache_.find(page.pointer, format::kFilterLevel, page.frame);
   if (frame == kNoFrame) {
     const std::uint32_t source = lookup.source;
@@ -77,7 +77,7 @@ LevelStore::Asked LevelStore::ask_filter(const Sstable& table, std::uint64_t has
   }
   cache_.touch_branch(frame);  // one page of it answers for thousands of keys
   ++stats_.filter_checks;
-  if (shape.may_contain(cache_.bytes(frame), hash)) return Asked::may_have;
+  if (filter_may_contain(cache_.bytes(frame), shape, hash)) return Asked::may_have;
   ++stats_.filter_negatives;
   return Asked::has_not;
 }

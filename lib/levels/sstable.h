@@ -19,6 +19,7 @@
 #include <cambium/rt/result.h>
 
 #include "format/sstable_row.h"
+#include "levels/blocked_filter.h"
 #include "space/generations.h"
 #include "table_store.h"
 
@@ -47,6 +48,9 @@ struct Sstable {
   std::uint64_t entries() const noexcept { return root.pointer.entries; }
   // Of the file, long values not counted: they are not rewritten by compactions.
   std::uint64_t pages() const noexcept { return root.node_pages + filter.size(); }
+  FilterShape filter_shape() const noexcept {
+    return {entries(), static_cast<std::uint32_t>(filter.size()), filter_probes};
+  }
   bool spans(Bytes key) const noexcept { return !(key < Bytes(min_key)) && !(Bytes(max_key) < key); }
   bool overlaps(Bytes low, Bytes high) const noexcept {  // [low, high], both included
     return !(Bytes(max_key) < low) && !(high < Bytes(min_key));

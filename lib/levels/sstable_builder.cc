@@ -71,19 +71,14 @@ Task<Status> SstableBuilder::end() {
 
 Task<Status> SstableBuilder::write_filter() {
   const FilterShape shape = FilterShape::for_keys(key_hashes_.size(), shape_.filter_bits);
+  if (shape.empty()) co_return Status();
   FilterBuilder filter(shape);
   for (const std::uint64_t hash : key_hashes_) filter.add(hash);
   table_->filter_probes = shape.probes;
   for (std::uint32_t page = 0; page < shape.pages; ++page) {
     PageWriter::Slot slot = co_await check(writer_.next());
-    filter.write(page, slot.data);
-    format::header_of(slot.data) = {.checksum = 0,
-                                    .type = format::PageType::filter,
-                                    .level = static_cast<std::uint8_t>(format::kFilterLevel),
-                                    .count = 0,
-                                    .page_id = raw(slot.id),
-                                    .generation = raw(writer_.generation()),
-                                    .file_id = writer_.file_id()};
+    filter.write_page(page, {slot.id, writer_.generation(), writer_.file_id(), 0}, slot.data);
+    format::header_of(slot.data).level = static_cast<std::uint8_t>(format::kFilterLevel);
     const std::uint32_t checksum = writer_.seal(slot, true);
     table_->filter.push_back({{static_cast<std::uint32_t>(raw(slot.id)), checksum, 0}, kNoFrame});
   }

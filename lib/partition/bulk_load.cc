@@ -9,7 +9,11 @@
 namespace cambium {
 
 BulkLoadState::BulkLoadState(PartitionState& partition, TableState& table)
-    : partition_(partition), table_(table), writer_(partition.publisher->writer()), builder_(partition_.publisher->store_of(table_).builder(*writer_)) {
+    : partition_(partition),
+      table_(table),
+      pin_(table),
+      writer_(partition.publisher->writer()),
+      builder_(partition_.publisher->store_of(table_).builder(*writer_)) {
   CAMBIUM_ASSERT(partition_.loading);
   ++partition_.scans_open;
 }
@@ -88,6 +92,7 @@ Op<void> BulkLoadState::finish() {
 }
 
 Task<Result<std::unique_ptr<BulkLoadState>>> BulkLoadState::begin(PartitionState& partition, TableState& table) {
+  const TablePin pin(table);
   FlushOptions flush;
   flush.trim = false;
   co_await check(partition.flush(flush));
@@ -95,9 +100,10 @@ Task<Result<std::unique_ptr<BulkLoadState>>> BulkLoadState::begin(PartitionState
   // From here on others are refused: who waits for the lane behind this load would wait as long as its owner likes.
   partition.loading = true;
   co_await partition.committer->lane().lock();
-  if (table.newest().height != 0 || !partition.buffers->empty()) {
+  if (!table.live() || table.newest().height != 0 || !partition.buffers->empty()) {
     partition.committer->lane().unlock();
     partition.loading = false;
+    if (!table.live()) co_return partition.no_table(table.id());
     co_return Error(Errc::invalid_argument, rt::str("table ", table.name(), " is not empty"),
                     "a sorted load fills an empty table; use put() otherwise");
   }

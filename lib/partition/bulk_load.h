@@ -28,6 +28,7 @@ class BulkLoadState {
 
   PartitionState& partition_;
   TableState& table_;
+  TablePin pin_;
   std::unique_ptr<PageWriter> writer_;
   std::unique_ptr<SortedBuilder> builder_;
   bool ended_ = false;

@@ -84,6 +84,10 @@ Task<Status> Compactor::move_pages(PageId limit) {
   std::vector<NewRoot> roots;
   std::uint64_t left = kPagesPerRound;
   for (const auto& [id, table] : partition_.tables) {
+    // One of many small tables, whose only page is in front of the limit: nothing to be read for it.
+    const TableRoot& newest = table->newest();
+    const bool one_page = newest.node_pages == 1 && newest.overflow_pages == 0;
+    if (newest.height == 0 || (one_page && newest.pointer.id() < limit)) continue;
     bool more = false;
     Result<TableRoot> root = co_await publisher.store_of(*table).relocate(table->newest(), limit, left, *writer, more);
     if (!root) {

@@ -69,7 +69,7 @@ Task<Status> LevelKeeper::settle(bool all) {
 Task<bool> LevelKeeper::round() {
   std::vector<TableId> ids;
   for (const auto& [id, table] : tables_) {
-    if (table->kind() == format::TableKind::levels) ids.push_back(id);
+    if (table->kind() == TableKind::levels) ids.push_back(id);
   }
   std::erase_if(work_, [&](const auto& work) { return tables_.find(work.first) == nullptr; });
   bool any = false;
@@ -81,7 +81,7 @@ Task<bool> LevelKeeper::round() {
     if (done || stopping_) continue;
     Work& work = work_[id];
     work.failure = done;
-    work.merges = {};
+    for (auto& merge : work.merges) merge.reset();
     if (!worth_retrying(done.code())) {
       rt::log(rt::LogLevel::error, rt::str("compaction of table ", raw(id), " has stopped: ", done.error().message()));
     }

@@ -226,12 +226,12 @@ Task<Status> PartitionState::load_file() {
     co_await check(committer->touch());
   }
   views = std::make_unique<Views>(*space, tables, committer->newest());
-  TableRoot catalog;
-  catalog.pointer = loaded.record.catalog;
-  catalog.height = loaded.record.catalog_height;
-  catalog.node_pages = loaded.record.catalog_pages;
+  TableRoot rows;
+  rows.pointer = loaded.record.catalog;
+  rows.height = loaded.record.catalog_height;
+  rows.node_pages = loaded.record.catalog_pages;
   publisher = std::make_unique<Publisher>(*committer, *space, *cache, PageStaging{*staging, plan.staging_bytes}, *trees,
-                                          *views, catalog);
+                                          *views, rows);
   co_return Status();
 }
 
@@ -253,6 +253,13 @@ Task<Status> PartitionState::load_catalog(const format::Superblock& record) {
   }
   // The space map is wrong if it calls a root free; whatever it gave away next might be the tree itself.
   for (const auto& [id, table] : tables) {
+    if (raw(id) >= record.next_table_id) {
+      co_return Error(Errc::corruption, rt::str("the catalog of ", path, " has a table number that is still to come"));
+    }
+    if (TableStores(*trees).find(table->kind()) == nullptr) {
+      co_return Error(Errc::unsupported, rt::str("table \"", table->name(), "\" of ", path,
+                                                 " is kept in levels, which this build cannot"));
+    }
     if (table->newest().height == 0) continue;
     co_await check(space->expect_used({table->newest().pointer.id(), 1}));
   }
@@ -260,6 +267,7 @@ Task<Status> PartitionState::load_catalog(const format::Superblock& record) {
 }
 
 void PartitionState::start_background() {
+  catalog = std::make_unique<Catalog>(*this);
   flusher = std::make_unique<Flusher>(core, *buffers, *publisher, tables, *views, snapshots);
   if (!options.read_only) {
     core.spawn(flusher->run(), Priority::background);

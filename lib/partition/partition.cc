@@ -54,9 +54,9 @@ Op<void> check_partition_into(PartitionState& state, CheckReport& report) {
   co_return whole;
 }
 
-Op<BulkLoad> begin_bulk_load(PartitionState& state) {
+Op<BulkLoad> begin_bulk_load(PartitionState& state, TableState& table) {
   const GatePass pass(state.operations);
-  std::unique_ptr<BulkLoadState> load = co_await check(BulkLoadState::begin(state, state.tables.default_table()));
+  std::unique_ptr<BulkLoadState> load = co_await check(BulkLoadState::begin(state, table));
   co_return BulkLoad(std::move(load));
 }
 
@@ -88,34 +88,83 @@ Partition::~Partition() {
   core.spawn(wind_down(std::move(state_)));
 }
 
+// ---- tables -------------------------------------------------------------------------------------------------------
+
+Op<Table> Partition::table(Bytes name, TableOptions options, TableMode mode) {
+  return state_->open_table(name, options, mode);
+}
+Table Partition::default_table() const noexcept { return handle_of(state_->tables.default_table()); }
+std::vector<TableInfo> Partition::tables() const { return state_->list_tables(); }
+Result<TableStats> Partition::table_stats(const Table& table) const { return state_->table_stats(table); }
+Op<void> Partition::rename_table(Bytes from, Bytes to) { return state_->rename_table(from, to); }
+
+// ---- writing ------------------------------------------------------------------------------------------------------
+
 Op<void> Partition::put(Bytes key, Bytes value, WriteOptions options) {
   return state_->write_one(state_->tables.default_table(), key, value, WriteKind::put, options);
+}
+Op<void> Partition::put(const Table& table, Bytes key, Bytes value, WriteOptions options) {
+  TableState* const state = state_->table_to_write(table);
+  if (state == nullptr) return state_->no_table(table.id());
+  return state_->write_one(*state, key, value, WriteKind::put, options);
 }
 Op<void> Partition::del(Bytes key, WriteOptions options) {
   return state_->write_one(state_->tables.default_table(), key, Bytes(), WriteKind::del, options);
 }
-Op<void> Partition::write(const WriteBatch& batch, WriteOptions options) {
-  return state_->write_batch(state_->tables.default_table(), batch, options);
+Op<void> Partition::del(const Table& table, Bytes key, WriteOptions options) {
+  TableState* const state = state_->table_to_write(table);
+  if (state == nullptr) return state_->no_table(table.id());
+  return state_->write_one(*state, key, Bytes(), WriteKind::del, options);
 }
+Op<void> Partition::write(const WriteBatch& batch, WriteOptions options) { return state_->write_batch(batch, options); }
 Sequence Partition::last_sequence() const noexcept { return state_->last_sequence; }
 Op<void> Partition::durable(Sequence sequence) {
   const Core::Scope scope(state_->core);
   return state_->durable(sequence);
 }
+
+// ---- reading ------------------------------------------------------------------------------------------------------
+
 Op<Value> Partition::get(Bytes key, ReadOptions options) {
   return state_->get(state_->tables.default_table(), key, options);
+}
+Op<Value> Partition::get(const Table& table, Bytes key, ReadOptions options) {
+  TableState* const state = state_->table_to_read(table, options.snapshot);
+  if (state == nullptr) return state_->no_table(table.id());
+  return state_->get(*state, key, options);
 }
 Op<void> Partition::multi_get(std::span<const Bytes> keys, std::span<Value> values, ReadOptions options) {
   return state_->multi_get(state_->tables.default_table(), keys, values, options);
 }
+Op<void> Partition::multi_get(const Table& table, std::span<const Bytes> keys, std::span<Value> values,
+                              ReadOptions options) {
+  TableState* const state = state_->table_to_read(table, options.snapshot);
+  if (state == nullptr) return state_->no_table(table.id());
+  return state_->multi_get(*state, keys, values, options);
+}
 
 Scan Partition::scan(const ScanRange& range, ScanOptions options) {
-  TableState& table = state_->tables.default_table();
-  if (options.snapshot != nullptr) {
-    return Scan(std::make_unique<ScanState>(*state_, table, options.snapshot->state(), range, options));
+  return state_->scan(state_->tables.default_table(), range, options);
+}
+Scan Partition::scan(const Table& table, const ScanRange& range, ScanOptions options) {
+  TableState* const state = state_->table_to_read(table, options.snapshot);
+  if (state == nullptr) return state_->failed_scan(state_->no_table(table.id()));
+  return state_->scan(*state, range, options);
+}
+Scan PartitionState::scan(TableState& table, const ScanRange& range, const ScanOptions& scan_options) {
+  ++table.counts.scans;
+  if (scan_options.snapshot != nullptr) {
+    return Scan(std::make_unique<ScanState>(*this, table, scan_options.snapshot->state(), range, scan_options));
   }
-  const SnapshotState now = state_->snapshot_now();
-  return Scan(std::make_unique<ScanState>(*state_, table, now, range, options));
+  const SnapshotState now = snapshot_now();
+  return Scan(std::make_unique<ScanState>(*this, table, now, range, scan_options));
+}
+// A scan has no other way to say so than with its first page.
+Scan PartitionState::failed_scan(const Error& why) {
+  const SnapshotState now = snapshot_now();
+  auto scan = std::make_unique<ScanState>(*this, tables.default_table(), now, ScanRange(), ScanOptions());
+  scan->fail(why);
+  return Scan(std::move(scan));
 }
 
 Snapshot Partition::snapshot() {
@@ -135,7 +184,13 @@ Op<void> Partition::compact() {
 }
 Op<BulkLoad> Partition::bulk_load() {
   const Core::Scope scope(state_->core);
-  return begin_bulk_load(*state_);
+  return begin_bulk_load(*state_, state_->tables.default_table());
+}
+Op<BulkLoad> Partition::bulk_load(const Table& table) {
+  TableState* const state = state_->table_to_write(table);
+  if (state == nullptr) return state_->no_table(table.id());
+  const Core::Scope scope(state_->core);
+  return begin_bulk_load(*state_, *state);
 }
 Op<CheckReport> Partition::check() {
   const Core::Scope scope(state_->core);

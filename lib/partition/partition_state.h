@@ -30,6 +30,7 @@
 #include "flush/snapshot_state.h"
 #include "flush/table_set.h"
 #include "flush/views.h"
+#include "partition/catalog.h"
 #include "partition/memory_plan.h"
 #include "partition/recovery.h"
 #include "partition/scrubber.h"
@@ -39,12 +40,9 @@
 
 namespace cambium {
 
+// Beside what each table counts for itself.
 struct OperationStats {
-  std::uint64_t gets = 0;
   std::uint64_t get_misses = 0;
-  std::uint64_t puts = 0;
-  std::uint64_t deletes = 0;
-  std::uint64_t scans = 0;
   std::uint64_t write_stalls = 0;
   std::uint64_t overflow_reads = 0;
 };
@@ -60,7 +58,7 @@ class PartitionState {
 
   // ---- writing (write_path.cc) ----
   Op<void> write_one(TableState& table, Bytes key, Bytes value, WriteKind kind, WriteOptions options);
-  Op<void> write_batch(TableState& table, const WriteBatch& batch, WriteOptions options);
+  Op<void> write_batch(const WriteBatch& batch, WriteOptions options);
   Op<void> durable(Sequence sequence);
   // Everything up to here survives a crash.
   Sequence durable_sequence() const noexcept {
@@ -78,6 +76,18 @@ class PartitionState {
   // ---- reading (read_path.cc) ----
   Op<Value> get(TableState& table, Bytes key, ReadOptions options);
   Op<void> multi_get(TableState& table, std::span<const Bytes> keys, std::span<Value> values, ReadOptions options);
+  Scan scan(TableState& table, const ScanRange& range, const ScanOptions& options);
+  Scan failed_scan(const Error& why);
+
+  // ---- tables (catalog.cc) ----
+  Op<Table> open_table(Bytes name, TableOptions options, TableMode mode);
+  Op<void> rename_table(Bytes from, Bytes to);
+  std::vector<TableInfo> list_tables() const;
+  Result<TableStats> table_stats(const Table& table);
+  // The table of a handle; null when it was dropped: no_table().
+  TableState* table_to_write(const Table& table) noexcept { return tables.find_live(table.id()); }
+  TableState* table_to_read(const Table& table, const Snapshot*) noexcept { return tables.find_live(table.id()); }
+  Error no_table(TableId id) const;
 
   // ---- the rest ----
   // compact.cc: until at most `slack` of the file is free. The log, if asked, down to its least.
@@ -107,6 +117,7 @@ class PartitionState {
   WalStaging log_staging;
   std::unique_ptr<BufferSet> buffers;
   std::unique_ptr<Flusher> flusher;
+  std::unique_ptr<Catalog> catalog;
   std::unique_ptr<Recovery> recovery;  // during open()
   std::unique_ptr<Scrubber> scrubber;  // null when it is off
   Sequence last_sequence{};
@@ -150,24 +161,25 @@ class PartitionState {
   // write_path.cc
   bool make_room(std::size_t key_bytes, std::size_t value_bytes);
   bool make_batch_room(std::size_t entries, std::size_t cost);
-  const BufferEntry& apply(TableState& table, Bytes key, Bytes value, WriteKind kind, bool durable);
-  void apply_batch(TableState& table, const WriteBatch& batch, bool durable);
+  const BufferEntry& apply(TableId table, Bytes key, Bytes value, WriteKind kind, bool durable);
+  void apply_batch(const WriteBatch& batch, bool durable);
   bool append_to_log(std::span<const WalEntry> entries) noexcept;
   void relieve_log();
-  std::span<const WalEntry> log_entries(TableState& table, const WriteBatch& batch);
+  std::span<const WalEntry> log_entries(const WriteBatch& batch);
   Op<void> written(bool durable);
   Op<void> until_durable(Sequence sequence);
-  Op<void> write_waiting(TableState& table, const WriteBatch& batch, bool durable);
-  Task<Status> write_in_turn(TableState& table, const WriteBatch& batch, bool durable);
-  Task<Status> write_with_turn(TableState& table, const WriteBatch& batch, bool durable);
+  Op<void> write_waiting(const WriteBatch& batch, bool durable);
+  Task<Status> write_in_turn(const WriteBatch& batch, bool durable);
+  Task<Status> write_with_turn(const WriteBatch& batch, bool durable);
   Task<Status> wait_for_buffer(std::size_t entries, std::size_t cost);
   Task<Status> wait_for_segment(std::uint64_t body_bytes);
-  Task<Status> write_around_log(TableState& table, const WriteBatch& batch, std::size_t cost, bool durable);
+  Task<Status> write_around_log(const WriteBatch& batch, std::size_t cost, bool durable);
   Task<Status> flush_through(Sequence through);
   Task<Status> flush_at_last(Sequence through);
   std::vector<WalEntry> log_entries_;  // of the batch being written
   Error no_buffer_memory() const;
   Status check_write(Bytes key, std::size_t value_bytes) const;
+  Status check_tables(const WriteBatch& batch) noexcept;
   std::size_t waiting_writers_ = 0;
   rt::WaitQueue write_turn_;  // writers behind the one that waits for room
 

@@ -91,7 +91,7 @@ Status PartitionState::interrupted(const ReadOptions& read) const {
 
 // Nothing is buffered, and the index knows the place: the most frequent get of a table that fits the cache.
 Op<Value> PartitionState::get(TableState& table, Bytes key, ReadOptions read) {
-  ++counts.gets;
+  ++table.counts.gets;
   FoundEntry found;
   const bool newest = read.snapshot == nullptr;
   if (newest && buffers->empty() && !closing && key_index->find(table.id(), key, found) &&
@@ -216,7 +216,7 @@ Op<void> PartitionState::multi_get(TableState& table, std::span<const Bytes> key
       return Error(Errc::invalid_argument, "a key of an impossible length");
     lookups[i].key = keys[i];
   }
-  counts.gets += keys.size();
+  table.counts.gets += keys.size();
   key_index->find_many(table.id(), std::span(lookups, keys.size()));
   publisher->store_of(table).find_many(table.newest(), std::span(lookups, keys.size()));
   for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -224,7 +224,7 @@ Op<void> PartitionState::multi_get(TableState& table, std::span<const Bytes> key
     const bool here = lookup.state == FindState::absent ||
                       (lookup.state == FindState::found && lookup.found.entry.kind == format::EntryKind::value);
     if (!here) {
-      counts.gets -= keys.size();
+      table.counts.gets -= keys.size();
       return multi_get_waiting(table, keys, values, read);
     }
   }

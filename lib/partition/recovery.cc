@@ -31,6 +31,15 @@ Status Recovery::refuses(const WalRecord& record) const {
     return Error(Errc::unsupported, rt::str("the log of ", partition_.path, " has entries of a kind unknown here"),
                  "open it with a newer version of Cambium");
   }
+  // A table is in both superblocks before a record names it. One that was dropped since is no error: its writes go the
+  // way of all writes, until the flush finds no table for them.
+  const auto was_made = [&](const WalEntry& entry) {
+    return entry.table != kCatalogTable && raw(entry.table) < partition_.committer->record().next_table_id;
+  };
+  if (!std::all_of(record.entries.begin(), record.entries.end(), was_made)) {
+    return Error(Errc::corruption, rt::str("the log of ", partition_.path, " has writes of a table that never was"),
+                 "run `cambium check`; restore the file from a backup, or use `cambium salvage`");
+  }
   const std::size_t cost = cost_of(partition_.buffers->active(), record);
   if (record.entries.size() > 1 && cost > partition_.plan.buffer_bytes * 3 / 4) {
     return Error(Errc::resource,

@@ -159,8 +159,9 @@ Task<Status> Salvager::read_catalog(const format::Superblock& record, TableSet& 
 
 void Salvager::take_tables(const TableSet& tables, const Status& catalog) {
   for (const auto& [id, table] : tables) {
-    Table& taken = tables_.emplace_back();
+    SalvagedTable& taken = tables_.emplace_back();
     taken.id = id;
+    taken.kind = table->kind();
     taken.name = table->name();
     taken.root = table->newest();
     // A default table without a root is an empty one, or one whose row is gone.
@@ -199,15 +200,13 @@ Task<Status> Salvager::guess_file_id() {
 
 Task<Status> Salvager::run(PartitionState& to) {
   to_ = &to;
-  for (Table& table : tables_) {
-    table.target = to.tables.find(table.id);
-    if (table.target == nullptr) table.target = &to.tables.add(table.id, table.name, format::TableKind::tree);
-  }
-  for (Table& table : tables_) {
+  co_await check(make_tables(to));
+  for (SalvagedTable& table : tables_) {
     co_await check(copy_table(table));
     ++report_.tables;
   }
-  const bool all = std::all_of(tables_.begin(), tables_.end(), [](const Table& t) { return t.lost.ranges.empty(); });
+  const bool all =
+      std::all_of(tables_.begin(), tables_.end(), [](const SalvagedTable& t) { return t.lost.ranges.empty(); });
   if (!all) {
     std::vector<Orphan> orphans;
     co_await check(search_orphans(orphans));
@@ -218,14 +217,37 @@ Task<Status> Salvager::run(PartitionState& to) {
       co_await check(copy_orphan(orphan));
     }
   }
-  for (Table& table : tables_) {
+  for (SalvagedTable& table : tables_) {
     for (LostRange& range : table.lost.ranges) report_.lost.push_back(std::move(range));
   }
   co_return Status();
 }
 
-Task<Status> Salvager::copy_table(Table& table) {
+// Asked for all at once, so that they share commits.
+Task<Status> Salvager::make_tables(PartitionState& to) {
+  std::vector<Op<Table>> made;
+  made.reserve(tables_.size());
+  for (const SalvagedTable& table : tables_) {
+    TableOptions options;
+    options.kind = to.publisher->stores().find(table.kind) != nullptr ? table.kind : TableKind::tree;
+    made.push_back(to.open_table(table.name, options, TableMode::open_or_create));
+  }
+  Status first_error;
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    Op<Table>& one = made[i];
+    Result<Table> table = co_await one;
+    if (table) tables_[i].target = to.tables.find(table->id());
+    if (!table && first_error) first_error = table.error();
+  }
+  co_return first_error;
+}
+
+Task<Status> Salvager::copy_table(SalvagedTable& table) {
   if (table.root.height == 0) co_return Status();
+  if (to_->publisher->stores().find(table.kind) == nullptr) {
+    table.lost.add({table.name, "", "", table.root.pointer.entries, 0, "this build cannot read tables of its kind"});
+    co_return Status();
+  }
   walked_ = &table;
   TreeWalk walk(reader_, *this, TreeWalk::Values::skip);
   walk.begin(table.root, Bytes());
@@ -255,7 +277,7 @@ Task<Status> Salvager::leaf(const NodeView& leaf, Bytes, Bytes) {
 }
 
 // An entry whose long value cannot be read is lost; an error is one of writing.
-Task<Status> Salvager::copy_entry(Table& table, Bytes key, const node::LeafEntry& entry, bool& readable) {
+Task<Status> Salvager::copy_entry(SalvagedTable& table, Bytes key, const node::LeafEntry& entry, bool& readable) {
   if (entry.kind == format::EntryKind::overflow) {
     Result<OverflowBuffer> value = co_await read_overflow(device_, OverflowView(entry.value));
     readable = value.has_value();
@@ -323,7 +345,7 @@ void Salvager::consider(const char* page, std::uint64_t page_id, std::vector<Orp
 }
 
 Task<Status> Salvager::copy_orphan(const Orphan& orphan) {
-  Table& table = tables_[orphan.table];
+  SalvagedTable& table = tables_[orphan.table];
   const Status read = co_await reader_.read_raw(orphan.page, 1);
   if (!read || !readable_leaf(reader_.page(0), raw(orphan.page))) co_return Status();
   const NodeView leaf(reader_.page(0));

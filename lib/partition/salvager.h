@@ -35,8 +35,9 @@ class Salvager final : private PageVisitor {
   SalvageReport& report() noexcept { return report_; }
 
  private:
-  struct Table {
+  struct SalvagedTable {
     TableId id;
+    TableKind kind;
     std::string name;
     TableRoot root;
     LostKeys lost;
@@ -58,11 +59,12 @@ class Salvager final : private PageVisitor {
   Task<Status> read_catalog(const format::Superblock& record, TableSet& tables, Status& whole);
   void take_tables(const TableSet& tables, const Status& catalog);
   Task<Status> guess_file_id();
-  Task<Status> copy_table(Table& table);
+  Task<Status> make_tables(PartitionState& to);
+  Task<Status> copy_table(SalvagedTable& table);
   Task<Status> search_orphans(std::vector<Orphan>& orphans);
   void consider(const char* page, std::uint64_t page_id, std::vector<Orphan>& orphans);
   Task<Status> copy_orphan(const Orphan& orphan);
-  Task<Status> copy_entry(Table& table, Bytes key, const node::LeafEntry& entry, bool& readable);
+  Task<Status> copy_entry(SalvagedTable& table, Bytes key, const node::LeafEntry& entry, bool& readable);
   bool readable_leaf(const char* page, std::uint64_t page_id) const noexcept;
 
   BlockDevice& device_;
@@ -71,8 +73,8 @@ class Salvager final : private PageVisitor {
   std::vector<bool> everything_;  // what the survey is compared with: the old space map is not asked
   PageSurvey survey_;
   Generation newest_{~std::uint64_t{0}};
-  std::vector<Table> tables_;
-  Table* walked_ = nullptr;
+  std::vector<SalvagedTable> tables_;
+  SalvagedTable* walked_ = nullptr;
   PartitionState* to_ = nullptr;
   std::vector<char> key_;
   SalvageReport report_;

@@ -25,6 +25,7 @@ ScanState::ScanState(PartitionState& partition, TableState& table, const Snapsho
                      const ScanRange& range, const ScanOptions& options)
     : partition_(partition),
       table_(table),
+      pin_(table),
       snapshot_(snapshot),
       options_(options),
       from_(range.prefix.empty() ? range.from.str() : range.prefix.str()),
@@ -33,7 +34,6 @@ ScanState::ScanState(PartitionState& partition, TableState& table, const Snapsho
       to_inclusive_(range.prefix.empty() && range.to_inclusive),
       left_(options.limit == 0 ? ~std::uint64_t{0} : options.limit) {
   ++partition_.scans_open;
-  ++partition_.counts.scans;
   options_.snapshot = nullptr;  // the copy above is what counts
 }
 

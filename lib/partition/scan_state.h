@@ -36,6 +36,8 @@ class ScanState {
 
   Op<const Entry*> next();
   Op<std::span<const Entry>> next_page();
+  // From now on every call answers this.
+  void fail(const Error& why) noexcept { error_ = why; }
 
  private:
   enum class Fill : std::uint8_t { ready, wait };  // wait: something has to be loaded first
@@ -58,6 +60,7 @@ class ScanState {
 
   PartitionState& partition_;
   TableState& table_;
+  TablePin pin_;
   SnapshotState snapshot_;
   ScanOptions options_;
   std::string from_;

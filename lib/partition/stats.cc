@@ -74,11 +74,12 @@ std::span<const StatDescription> describe_stats() noexcept { return kDescription
 
 Stats PartitionState::stats() const {
   Stats s;
-  s.gets = counts.gets;
+  const TableCounts of_tables = tables.counts();
+  s.gets = of_tables.gets;
   s.get_misses = counts.get_misses;
-  s.puts = counts.puts;
-  s.deletes = counts.deletes;
-  s.scans = counts.scans;
+  s.puts = of_tables.puts;
+  s.deletes = of_tables.deletes;
+  s.scans = of_tables.scans;
   s.write_stalls = counts.write_stalls;
   s.overflow_reads = counts.overflow_reads;
   s.key_index_hits = key_index->hits();
@@ -103,7 +104,7 @@ Stats PartitionState::stats() const {
   s.used_pages = space->used_pages();
   s.held_pages = space->held_pages();
   s.free_pages = space->free_pages();
-  for (const auto& [id, table] : tables) s.entries += table->newest().pointer.entries;
+  for (const auto& [name, table] : tables.by_name()) s.entries += table->newest().pointer.entries;
   s.snapshots = snapshots.count();
   if (log->writer() != nullptr) {
     const WalStats& wal = log->writer()->stats();

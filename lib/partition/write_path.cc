@@ -50,16 +50,27 @@ Status PartitionState::check_write(Bytes key, std::size_t value_bytes) const {
   return {};
 }
 
-const BufferEntry& PartitionState::apply(TableState& table, Bytes key, Bytes value, WriteKind kind, bool durable) {
+// Are all of its tables there?
+Status PartitionState::check_tables(const WriteBatch& batch) noexcept {
+  TableId seen = kDefaultTable;
+  for (const WriteBatch::Write& write : batch.writes()) {
+    if (write.table == seen) continue;
+    seen = write.table;
+    if (tables.find_live(seen) == nullptr) return no_table(seen);
+  }
+  return {};
+}
+
+const BufferEntry& PartitionState::apply(TableId table, Bytes key, Bytes value, WriteKind kind, bool durable) {
   last_sequence = next(last_sequence);
   if (durable) asked_durable = last_sequence;
-  ++(kind == WriteKind::put ? counts.puts : counts.deletes);
-  return buffers->active().add(table.id(), key, value, kind, last_sequence,
+  return buffers->active().add(table, key, value, kind, last_sequence,
                                durable ? BufferEntry::kAskedDurable : std::uint8_t{0});
 }
 
-// Requires: the whole batch fits the active buffer.
-void PartitionState::apply_batch(TableState& table, const WriteBatch& batch, bool durable) {
+// Requires: the whole batch fits the active buffer. A table that was dropped while the record went to the log gets
+// writes that nobody will see.
+void PartitionState::apply_batch(const WriteBatch& batch, bool durable) {
   const BufferEntry* previous = nullptr;
   for (const WriteBatch::Write& write : batch.writes()) {
     if (CAMBIUM_PLANTED(batch_divided) && previous != nullptr) {
@@ -67,8 +78,11 @@ void PartitionState::apply_batch(TableState& table, const WriteBatch& batch, boo
     } else if (previous != nullptr) {
       buffers->active().goes_on(*previous);
     }
-    previous = &apply(table, batch.key_of(write), batch.value_of(write), write.remove ? WriteKind::del : WriteKind::put,
-                      durable);
+    if (TableState* const table = tables.find(write.table); table != nullptr) {
+      ++(write.remove ? table->counts.deletes : table->counts.puts);
+    }
+    previous = &apply(write.table, batch.key_of(write), batch.value_of(write),
+                      write.remove ? WriteKind::del : WriteKind::put, durable);
   }
 }
 
@@ -169,7 +183,8 @@ Op<void> PartitionState::write_one(TableState& table, Bytes key, Bytes value, Wr
     const std::array<WalEntry, 1> entry{
         {{table.id(), kind == WriteKind::put ? WalEntryKind::put : WalEntryKind::del, key, value}}};
     if (append_to_log(entry)) [[likely]] {
-      apply(table, key, value, kind, durable);
+      ++(kind == WriteKind::put ? table.counts.puts : table.counts.deletes);
+      apply(table.id(), key, value, kind, durable);
       return durable ? written(durable) : Op<void>(Status());
     }
   }
@@ -180,24 +195,25 @@ Op<void> PartitionState::write_one(TableState& table, Bytes key, Bytes value, Wr
                  "wait for a flush, or raise memory_bytes or wal_bytes_max");
   }
   WriteBatch batch;
-  kind == WriteKind::put ? batch.put(key, value) : batch.del(key);
+  const Table handle = handle_of(table);
+  kind == WriteKind::put ? batch.put(handle, key, value) : batch.del(handle, key);
   const Core::Scope scope(core);
-  return write_waiting(table, batch, durable);
+  return write_waiting(batch, durable);
 }
 
 // ---- batches ------------------------------------------------------------------------------------------------------
 
-std::span<const WalEntry> PartitionState::log_entries(TableState& table, const WriteBatch& batch) {
+std::span<const WalEntry> PartitionState::log_entries(const WriteBatch& batch) {
   log_entries_.clear();
   if (log->writer() == nullptr) return {};
   for (const WriteBatch::Write& write : batch.writes()) {
-    log_entries_.push_back(
-        {table.id(), write.remove ? WalEntryKind::del : WalEntryKind::put, batch.key_of(write), batch.value_of(write)});
+    log_entries_.push_back({write.table, write.remove ? WalEntryKind::del : WalEntryKind::put, batch.key_of(write),
+                            batch.value_of(write)});
   }
   return log_entries_;
 }
 
-Op<void> PartitionState::write_batch(TableState& table, const WriteBatch& batch, WriteOptions write_options) {
+Op<void> PartitionState::write_batch(const WriteBatch& batch, WriteOptions write_options) {
   std::size_t cost = 0;
   std::uint64_t body_bytes = 0;
   for (const WriteBatch::Write& write : batch.writes()) {
@@ -207,6 +223,7 @@ Op<void> PartitionState::write_batch(TableState& table, const WriteBatch& batch,
     body_bytes += wal_entry_bytes(write.key_bytes, write.value_bytes);
   }
   Status ok = accepts_writes();
+  if (ok) ok = check_tables(batch);
   if (!ok) return ok;
   if (batch.empty()) return Status();
   if (cost > plan.buffer_bytes * 3 / 4 && batch.count() > 1) {
@@ -216,40 +233,40 @@ Op<void> PartitionState::write_batch(TableState& table, const WriteBatch& batch,
   }
   const bool durable = write_options.durable || options.wal == WalMode::sync;
   if (waiting_writers_ == 0 && body_bytes <= kWalBodyBytesMax && make_batch_room(batch.count(), cost) &&
-      append_to_log(log_entries(table, batch))) {
-    apply_batch(table, batch, durable);
+      append_to_log(log_entries(batch))) {
+    apply_batch(batch, durable);
     return written(durable);
   }
   if (write_options.no_stall) return Error(Errc::would_stall, "every write buffer is full, or the log is");
   const Core::Scope scope(core);
-  return write_waiting(table, batch, durable);
+  return write_waiting(batch, durable);
 }
 
 // ---- writes that wait ---------------------------------------------------------------------------------------------
 
-Op<void> PartitionState::write_waiting(TableState& table, const WriteBatch& batch, bool durable) {
+Op<void> PartitionState::write_waiting(const WriteBatch& batch, bool durable) {
   const GatePass pass(operations);
   const WriteBatch copy = batch;
-  co_await check(write_in_turn(table, copy, durable));
+  co_await check(write_in_turn(copy, durable));
   if (!durable || CAMBIUM_PLANTED(wal_acknowledged_early)) co_return Status();
   Status stays = co_await wait_until_durable(last_sequence);
   co_return stays;
 }
 
 // One writer at a time waits for room, the others for their turn: writes stay in the order of the calls.
-Task<Status> PartitionState::write_in_turn(TableState& table, const WriteBatch& batch, bool durable) {
+Task<Status> PartitionState::write_in_turn(const WriteBatch& batch, bool durable) {
   ++counts.write_stalls;
   ++waiting_writers_;
   Errc turn = Errc::ok;
   if (waiting_writers_ > 1) turn = co_await write_turn_.wait();
   static_cast<void>(turn);
-  Status done = co_await write_with_turn(table, batch, durable);
+  Status done = co_await write_with_turn(batch, durable);
   --waiting_writers_;
   write_turn_.wake_one();
   co_return done;
 }
 
-Task<Status> PartitionState::write_with_turn(TableState& table, const WriteBatch& batch, bool durable) {
+Task<Status> PartitionState::write_with_turn(const WriteBatch& batch, bool durable) {
   std::size_t cost = 0;
   std::uint64_t body_bytes = 0;
   for (const WriteBatch::Write& write : batch.writes()) {
@@ -258,6 +275,7 @@ Task<Status> PartitionState::write_with_turn(TableState& table, const WriteBatch
   }
   for (;;) {
     co_await check(wait_for_buffer(batch.count(), cost));
+    co_await check(check_tables(batch));  // one may have been dropped since
     if (!buffers->active().reserve_value(batch.writes().front().value_bytes)) {
       co_return Error(Errc::resource, rt::str("no memory for ", cost, " bytes"));
     }
@@ -265,7 +283,7 @@ Task<Status> PartitionState::write_with_turn(TableState& table, const WriteBatch
     const bool logged = writer == nullptr || body_bytes <= kWalBodyBytesMax;
     const WalRoom room = writer == nullptr ? WalRoom::yes : logged ? writer->room_for(body_bytes) : WalRoom::segments;
     if (room == WalRoom::yes) {
-      const bool appended = append_to_log(log_entries(table, batch));
+      const bool appended = append_to_log(log_entries(batch));
       CAMBIUM_ASSERT(appended);
       break;
     }
@@ -273,31 +291,31 @@ Task<Status> PartitionState::write_with_turn(TableState& table, const WriteBatch
       co_await writer->room().wait();
     } else if (room == WalRoom::large) {
       // Nobody else writes meanwhile, so there stays room in the buffer.
-      const std::span<const WalEntry> entries = log_entries(table, batch);
+      const std::span<const WalEntry> entries = log_entries(batch);
       co_await check(writer->append_large(next(last_sequence), entries));
       break;
     } else if (room == WalRoom::segments && log->cannot_hold(body_bytes)) {
-      Status around = co_await write_around_log(table, batch, cost, durable);
+      Status around = co_await write_around_log(batch, cost, durable);
       co_return around;
     } else if (room == WalRoom::segments) {
       co_await check(wait_for_segment(body_bytes));
     }
   }
-  apply_batch(table, batch, durable);
+  apply_batch(batch, durable);
   co_return Status();
 }
 
 // A record longer than the log: everything before it goes to the tables, then it does itself, then the log goes on
 // behind it. So nothing that follows can be durable, or be replayed, without it.
-Task<Status> PartitionState::write_around_log(TableState& table, const WriteBatch& batch, std::size_t cost,
-                                              bool durable) {
+Task<Status> PartitionState::write_around_log(const WriteBatch& batch, std::size_t cost, bool durable) {
   WalWriter& writer = *log->writer();
   co_await check(flush_at_last(last_sequence));
   writer.request_durable(writer.last_appended());
   Status logged = co_await writer.wait_durable(writer.last_appended());
   if (!logged) co_return logged;
   co_await check(wait_for_buffer(batch.count(), cost));
-  apply_batch(table, batch, durable);
+  co_await check(check_tables(batch));
+  apply_batch(batch, durable);
   // From here on the log lacks these sequences: it may not go on before the tables, as both superblocks see them, have
   // them. Crash: before the commit they are not there, and were not acknowledged; after it they are in the tables.
   co_await check(flush_at_last(last_sequence));

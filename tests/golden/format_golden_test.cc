@@ -18,6 +18,9 @@
 #include "format/table_row.h"
 #include "format/wal_group.h"
 #include "format/wal_segment.h"
+#include "levels/blocked_filter.h"
+#include "levels/learned_index.h"
+#include "levels/learned_index_builder.h"
 #include "node/node_builder.h"
 #include "node/node_view.h"
 #include "space/allocation_group.h"
@@ -230,6 +233,39 @@ TEST_CASE("golden: a segment of the log, with its header and a group of two reco
   CHECK(format::plausible(header, kFileId, header.position, format::kWalBlockBytes));
   CHECK(format::intact_group(group));
   compare("wal_segment", blocks);
+}
+
+TEST_CASE("golden: a page of a filter") {
+  const FilterShape shape = FilterShape::for_keys(4'000, 10);
+  REQUIRE(shape.pages == 2);
+  FilterBuilder builder(shape);
+  // Few of the keys that it was made for, so that the file stays short.
+  for (const char* key : {"apple", "pear", "plum", "quince"}) builder.add(filter_hash(key));
+  std::string page(kPageBytes, '\x77');
+  builder.write_page(1, {PageId{0x1234}, Generation{0x99}, kFileId, 0}, page.data());
+  REQUIRE(validate_filter_page(page.data(), shape, 1) == nullptr);
+  compare("filter", seal(page));
+}
+
+TEST_CASE("golden: a learned index, its root and a page of its directory") {
+  LearnedIndexBuilder builder;
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    const std::uint64_t number = i < 10 ? i * 1000 : (std::uint64_t{1} << 40) + i * i;
+    builder.add("user" + Bytes(u64_key(number)).str(), static_cast<std::uint32_t>(0xc0ffee00 + i));
+  }
+  while (!builder.plan_some(1000)) continue;
+  REQUIRE(builder.fit() == LearnedFit::good);
+  std::string page(kPageBytes, '\x77');
+  builder.write_directory_page(0, {PageId{0x1234}, Generation{0x99}, kFileId, 0}, page.data());
+  page = seal(page);
+  const std::uint32_t checksum = format::header_of(page.data()).checksum;
+  std::string root(kPageBytes, '\x77');
+  builder.write_root({&checksum, 1}, {PageId{0x1235}, Generation{0x99}, kFileId, 0}, root.data());
+  root = seal(root);
+  REQUIRE(validate_learned_root(root.data()) == nullptr);
+  REQUIRE(validate_learned_directory(page.data(), LearnedIndexView(root.data()), 0) == nullptr);
+  compare("learned_directory", page);
+  compare("learned_root", root);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <cambium/rt/sim.h>
 
+#include "base/text.h"
 #include "support/model_driver.h"
 #include "support/seed.h"
 
@@ -46,6 +47,22 @@ TEST_CASE("model: random operations with a log in every mode, left open again an
   run_simulated(setup, report);
   print_report("sim, with a log", cache_pages, report);
   CHECK(report.recoveries > 0);
+}
+
+TEST_CASE("model: random operations on several tables, with a log in every mode, agree with a map for each",
+          "[S09][S10][S18]") {
+  const std::size_t tables = GENERATE(std::size_t{3}, std::size_t{40});
+  CAPTURE(tables);
+  ModelSetup setup =
+      model_setup(test_seed(500 + tables), 256, number_from_environment("CAMBIUM_MODEL_OPERATIONS", 200'000) / 2);
+  setup.tables = tables;
+  setup.draw_log = true;
+  setup.reopen_every = 2'000;
+  ModelReport report;
+  run_simulated(setup, report);
+  print_report(rt::str("sim, ", tables, " tables").c_str(), 256, report);
+  CHECK(report.recoveries > 0);
+  CHECK(report.table_changes > 0);
 }
 
 TEST_CASE("model: two runs of a simulated workload with one seed are the same I/O for I/O", "[S20]") {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// ContentSum: what a table holds, as one number that does not depend on the order of its entries.
+// ContentSum: what the tables hold, as one number that does not depend on the order of their entries.
 //
-// The sum of a 64-bit hash of every (key, value): a put or a delete changes it in O(1), so the content of every version
-// of a workload costs 16 bytes, and a recovered file is compared with thousands of versions by one scan.
+// The sum of a 64-bit hash of every (table, key, value): a put or a delete changes it in O(1), so the content of every
+// version of a workload costs 16 bytes, and a recovered file is compared with thousands of versions by one scan.
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 #include <cambium/partition.h>
 #include <cambium/rt/bytes.h>
@@ -18,6 +20,11 @@ namespace cambium::test {
 
 inline std::uint64_t entry_hash(Bytes key, Bytes value) noexcept {
   return rt::hash64(value.data(), value.size(), rt::hash64(key.data(), key.size(), 1));
+}
+
+// The same of an entry of a table with this name.
+inline std::uint64_t in_table(std::string_view name, std::uint64_t entry) noexcept {
+  return name == "default" ? entry : rt::hash64(name.data(), name.size(), entry);
 }
 
 struct ContentSum {
@@ -35,21 +42,30 @@ struct ContentSum {
   friend bool operator==(const ContentSum&, const ContentSum&) = default;
 };
 
-// Reads everything, and sees to it that the keys ascend.
-inline Task<Result<ContentSum>> content_of(Partition& db) {
-  ContentSum sum;
+// Reads everything of a table, and sees to it that the keys ascend.
+inline Task<Status> add_table(Partition& db, const Table& table, ContentSum& sum) {
   std::string last;
-  Scan scan = db.scan();
+  bool first = true;
+  Scan scan = db.scan(table);
   for (;;) {
     auto page = co_await check(scan.next_page());
     if (page.empty()) break;
     for (const Entry& entry : page) {
-      if (sum.entries != 0 && !(Bytes(last) < entry.key)) {
+      if (!first && !(Bytes(last) < entry.key)) {
         co_return Error(Errc::corruption, "a scan showed keys out of order");
       }
+      first = false;
       last = entry.key.view();
-      sum.add(entry_hash(entry.key, entry.value));
+      sum.add(in_table(table.name(), entry_hash(entry.key, entry.value)));
     }
+  }
+  co_return Status();
+}
+
+inline Task<Result<ContentSum>> content_of(Partition& db) {
+  ContentSum sum;
+  for (const TableInfo& info : db.tables()) {
+    co_await check(add_table(db, info.table, sum));
   }
   co_return sum;
 }

@@ -46,6 +46,7 @@ Task<Status> run_script(Core& core, const CrashWorkload& workload, bool preparin
 
 struct Recovery {
   ContentSum content;  // without the marker
+  std::set<std::string> tables;
   bool had_marker = false;
   bool opened = false;          // open() has returned
   bool marker_flushed = false;  // this recovery wrote it and got the answer
@@ -56,6 +57,7 @@ Task<Status> recover(Core& core, const Options& options, bool write, Recovery& r
   recovery.opened = true;
   co_await check(db.check());
   recovery.content = co_await check(content_of(db));
+  for (const TableInfo& info : db.tables()) recovery.tables.insert(info.table.name());
   Value marker = co_await check(db.get(kMarkerKey));
   if (marker) {
     recovery.had_marker = true;
@@ -187,6 +189,8 @@ class Explorer {
       if (!overtaken) violation(rt::str("recovery failed: ", recovered.error().message()));
     } else if (workload_.fallback_keeps ? !log_->find(recovery.content) : !log_->find_any(recovery.content)) {
       violation("the content is that of no version that may be there");
+    } else if (workload_.fallback_keeps && !log_->has_right_tables(recovery.tables)) {
+      violation("the older superblock does not have the tables that it should");
     } else {
       ++report_.fallbacks;
     }
@@ -213,6 +217,7 @@ class Explorer {
       return violation(rt::str("the content (", recovery.content.entries, " entries) is that of no version from ",
                                log_->acknowledged(), " to ", log_->submitted()));
     }
+    if (!log_->has_right_tables(recovery.tables)) return violation("there is a table too many, or one too few");
     versions_.insert(*version);
     if (!write) return;
     Recovery again;

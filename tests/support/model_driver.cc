@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <deque>
 #include <map>
 #include <memory>
@@ -22,6 +21,8 @@
 
 namespace cambium::test {
 namespace {
+
+constexpr std::uint64_t kTableChangeEvery = 400;  // operations, about
 
 Error differs(std::string_view what, const std::string& key) {
   return Error(Errc::corruption, rt::str(what, " of key ", rt::hex_bytes(std::string_view(key).substr(0, 24)), " (",
@@ -56,11 +57,16 @@ class ModelRun {
 
  private:
   // ---- the model ----
+  const Table& table() const { return tables_.handles[table_]; }
+  std::shared_ptr<Model>& model() { return tables_.models[table_]; }
   Model& writable_model() {
-    if (model_.use_count() > 1) model_ = std::make_shared<Model>(*model_);
-    return *model_;
+    if (model().use_count() > 1) model() = std::make_shared<Model>(*model());
+    return *model();
   }
-  Expected expect(const std::string& key) const { return expect(*model_, key); }
+  void draw_table() {
+    if (setup_.tables > 1) table_ = random_.below(setup_.tables);
+  }
+  Expected expect(const std::string& key) { return expect(*model(), key); }
   static Expected expect(const Model& model, const std::string& key) {
     const auto it = model.find(key);
     return it == model.end() ? Expected() : Expected(it->second);
@@ -86,6 +92,32 @@ class ModelRun {
   static std::vector<std::string> keys_of(const ModelSetup& setup) {
     rt::Random random(setup.seed);
     return make_keys(setup.keys, random);
+  }
+
+  // ---- tables ----
+  // Another name, or another table in its place. What snapshots hold they go on showing.
+  Task<Status> change_table() {
+    if (table_ == 0) co_return Status();
+    ++report_.table_changes;
+    std::string& name = names_[table_];
+    std::string other = rt::str("table ", table_, " after change ", report_.table_changes);
+    co_await check(db_->rename_table(name, other));
+    name = std::move(other);
+    co_return Status();
+  }
+  Task<Status> open_tables() {
+    const bool first = names_.empty();
+    for (std::size_t i = 0; first && i < setup_.tables; ++i) {
+      names_.push_back(i == 0 ? "default" : rt::str("table ", i));
+      tables_.models.push_back(std::make_shared<Model>());
+    }
+    tables_.handles.clear();
+    for (const std::string& name : names_) {
+      const bool make = first && name != "default";
+      const Table opened = co_await check(db_->table(name, {}, make ? TableMode::create : TableMode::open));
+      tables_.handles.push_back(opened);
+    }
+    co_return Status();
   }
 
   // ---- one random operation ----
@@ -131,7 +163,13 @@ class ModelRun {
   }
   Task<Status> step() {
     Status done;
-    switch (draw_step()) {
+    const Step drawn = draw_step();
+    draw_table();
+    if (setup_.tables > 1 && random_.below(kTableChangeEvery) == 0) {
+      done = co_await change_table();
+      if (!done) co_return done;
+    }
+    switch (drawn) {
       case Step::put:
         done = co_await put();
         break;
@@ -199,29 +237,30 @@ class ModelRun {
     const ValueSpec value = draw_value(random_);
     value.write_to(scratch_);
     writable_model()[key] = value;
-    Status done = co_await db_->put(key, scratch_);
+    Status done = co_await db_->put(table(), key, scratch_);
     co_return done;
   }
   Task<Status> del() {
     const std::string& key = draw_key();
     writable_model().erase(key);
-    Status done = co_await db_->del(key);
+    Status done = co_await db_->del(table(), key);
     co_return done;
   }
   Task<Status> write_batch() {
     batch_.clear();
     const std::uint64_t count = 1 + random_.below(12);
     for (std::uint64_t i = 0; i < count; ++i) {
+      draw_table();
       const std::string& key = draw_key();
       if (random_.below(3) == 0) {
-        batch_.del(key);
+        batch_.del(table(), key);
         writable_model().erase(key);
         continue;
       }
       ValueSpec value = draw_value(random_);
       value.bytes = std::min<std::uint32_t>(value.bytes, 3000);
       value.write_to(scratch_);
-      batch_.put(key, scratch_);
+      batch_.put(table(), key, scratch_);
       writable_model()[key] = value;
     }
     Status done = co_await db_->write(batch_);
@@ -233,7 +272,7 @@ class ModelRun {
     const std::uint64_t end = std::min<std::uint64_t>(first + random_.below(keys_.size() / 3), keys_.size());
     for (std::uint64_t i = first; i < end; ++i) {
       writable_model().erase(keys_[i]);
-      co_await check(db_->del(keys_[i]));
+      co_await check(db_->del(table(), keys_[i]));
     }
     co_return Status();
   }
@@ -266,7 +305,7 @@ class ModelRun {
   Task<Status> get() {
     const std::string& key = draw_key();
     const Expected expected = expect(key);
-    Value value = co_await check(db_->get(key));
+    Value value = co_await check(db_->get(table(), key));
     Status same = compare(value, expected, key);
     if (value && random_.below(20) == 0) {
       values_.push_back({std::move(value), *expected});
@@ -287,7 +326,7 @@ class ModelRun {
       co_await check(collect_get());
     }
     const std::string& key = draw_key();
-    gets_.push_back({db_->get(key), key, expect(key)});
+    gets_.push_back({db_->get(table(), key), key, expect(key)});
     co_return Status();
   }
   Task<Status> collect_get() {
@@ -303,14 +342,14 @@ class ModelRun {
     for (Bytes& key : keys) key = draw_key();
     std::vector<Value> values(keys.size());
     ReadOptions options;
-    const Model* model = model_.get();
+    const ModelTables* tables = &tables_;
     if (!snapshots_.empty() && random_.below(3) == 0) {
       options.snapshot = &snapshots_.back().snapshot;
-      model = snapshots_.back().model.get();
+      tables = &snapshots_.back().tables;
     }
-    co_await check(db_->multi_get(keys, values, options));
+    co_await check(db_->multi_get(tables->handles[table_], keys, values, options));
     for (std::size_t i = 0; i < keys.size(); ++i) {
-      const Status same = compare(values[i], expect(*model, keys[i].str()), keys[i].str());
+      const Status same = compare(values[i], expect(*tables->models[table_], keys[i].str()), keys[i].str());
       if (!same) co_return same.error().within("multi_get");
     }
     co_return Status();
@@ -346,8 +385,9 @@ class ModelRun {
     options.limit = range.limit;
     options.snapshot = snapshot != nullptr ? &snapshot->snapshot : nullptr;
     options.readahead_pages = random_.below(2) == 0 ? 4 : 0;
-    const SharedModel model = snapshot != nullptr ? snapshot->model : model_;
-    return {db_->scan(range.range(), options), model, range.expected(*model)};
+    const ModelTables& tables = snapshot != nullptr ? snapshot->tables : tables_;
+    const SharedModel model = tables.models[table_];
+    return {db_->scan(tables.handles[table_], range.range(), options), model, range.expected(*model)};
   }
   Status begin_scan() {
     if (scans_.size() == setup_.held_max) scans_.erase(scans_.begin());
@@ -403,7 +443,7 @@ class ModelRun {
   // ---- snapshots ----
   void take_snapshot() {
     if (snapshots_.size() == kSnapshotsMax) drop_snapshot();
-    snapshots_.push_back({db_->snapshot(), model_});
+    snapshots_.push_back({db_->snapshot(), tables_});
   }
   void drop_snapshot() {
     if (snapshots_.empty()) return;
@@ -419,8 +459,8 @@ class ModelRun {
       co_return Status();
     }
     const std::string& key = draw_key();
-    Value value = co_await check(db_->get(key, {.snapshot = &held.snapshot}));
-    const Status same = compare(value, expect(*held.model, key), key);
+    Value value = co_await check(db_->get(held.tables.handles[table_], key, {.snapshot = &held.snapshot}));
+    const Status same = compare(value, expect(*held.tables.models[table_], key), key);
     if (!same) co_return same.error().within("snapshot");
     co_return Status();
   }
@@ -429,13 +469,16 @@ class ModelRun {
   Task<Status> compare_all(const HeldSnapshot* snapshot) {
     Range everything;
     everything.reverse = random_.below(2) == 0;
-    const SharedModel model = snapshot != nullptr ? snapshot->model : model_;
+    const ModelTables& tables = snapshot != nullptr ? snapshot->tables : tables_;
     ScanOptions options;
     options.reverse = everything.reverse;
     options.snapshot = snapshot != nullptr ? &snapshot->snapshot : nullptr;
-    HeldScan held{db_->scan({}, options), model, everything.expected(*model)};
-    while (!held.ended) {
-      co_await check(advance(held));
+    for (std::size_t i = 0; i < setup_.tables; ++i) {
+      const SharedModel model = tables.models[i];
+      HeldScan held{db_->scan(tables.handles[i], {}, options), model, everything.expected(*model)};
+      while (!held.ended) {
+        co_await check(advance(held));
+      }
     }
     co_return Status();
   }
@@ -444,9 +487,11 @@ class ModelRun {
     co_await check(collect_flushes());
     co_await check(db_->flush());
     const CheckReport found = co_await check(db_->check());
-    if (found.entries != model_->size()) {
-      co_return Error(Errc::corruption,
-                      rt::str("check() counts ", found.entries, " entries, the model ", model_->size()));
+    std::uint64_t entries = 0;
+    for (const auto& model : tables_.models) entries += model->size();
+    if (found.entries != entries || found.tables != setup_.tables) {
+      co_return Error(Errc::corruption, rt::str("check() counts ", found.entries, " entries of ", found.tables,
+                                                " tables, the model ", entries, " of ", setup_.tables));
     }
     if (found.superblock_damaged) co_return Error(Errc::corruption, "check() reports a damaged superblock");
     const Stats stats = db_->stats();
@@ -470,7 +515,8 @@ class ModelRun {
     logged_ = options.wal != WalMode::none;
     Partition db = co_await check(Partition::open(core_, options));
     db_.emplace(std::move(db));
-    co_return Status();
+    Status ready = co_await open_tables();
+    co_return ready;
   }
   // Drops everything that is held; nothing of it may be left in the partition.
   Task<Status> let_go() {
@@ -519,7 +565,9 @@ class ModelRun {
   const std::vector<std::string> keys_;
   std::array<std::uint64_t, 32> lately_ = {};  // indexes into keys_
   std::uint64_t lately_at_ = 0;
-  std::shared_ptr<Model> model_ = std::make_shared<Model>();
+  ModelTables tables_;
+  std::vector<std::string> names_;  // of tables_
+  std::size_t table_ = 0;           // of the operation at hand
   std::optional<Partition> db_;
   rt::Random logs_;
   bool logged_ = false;
@@ -533,27 +581,6 @@ class ModelRun {
 };
 
 }  // namespace
-
-ModelSetup model_setup(std::uint64_t seed, std::uint64_t cache_pages, std::uint64_t operations) {
-  ModelSetup setup;
-  setup.seed = seed;
-  setup.operations = operations;
-  if (cache_pages < 64) setup.held_max = 2;
-  if (cache_pages == 256) setup.keys = 12'000;  // a tree of three levels
-  setup.options.path = "model.cambium";
-  setup.options.cache_bytes = cache_pages * kPageBytes;
-  setup.options.write_buffer_bytes = cache_pages < 256 ? 64 * KiB : cache_pages * 1 * KiB;
-  setup.options.memory_bytes = setup.options.cache_bytes + 4 * setup.options.write_buffer_bytes + 2 * MiB;
-  return setup;
-}
-
-void print_report(const char* backend, std::uint64_t cache_pages, const ModelReport& report) {
-  const std::string line = rt::str(
-      "model: ", backend, ", ", cache_pages, " pages of cache: ", report.operations, " operations, ", report.flushes,
-      " flushes, ", report.reopens, " reopens (", report.recoveries, " from a log), ", report.checks, " checks, ",
-      report.snapshot_reads, " snapshot reads, ", report.entries_scanned, " entries scanned\n");
-  std::fputs(line.c_str(), stdout);
-}
 
 Task<Status> run_model(Core& core, const ModelSetup& setup, ModelReport& report) {
   ModelRun run(core, setup, report);

@@ -26,9 +26,10 @@ namespace cambium::test {
 struct ModelSetup {
   std::uint64_t seed = 1;
   std::uint64_t operations = 10'000;
-  Options options;                  // of every open(); created by the first
-  std::uint64_t keys = 2'000;       // different keys
-  std::uint64_t held_max = 6;       // values, scans and gets kept at a time, each: they pin pages
+  Options options;             // of every open(); created by the first
+  std::uint64_t keys = 2'000;  // different keys
+  std::size_t tables = 1;      // whose entries they are; with more than one, tables are renamed and dropped as well
+  std::uint64_t held_max = 6;  // values, scans and gets kept at a time, each: they pin pages
   std::uint64_t flush_every = 300;  // operations between flushes, about
   std::uint64_t reopen_every = 2'500;
   std::uint64_t check_every = 1'000;
@@ -45,6 +46,7 @@ struct ModelReport {
   std::uint64_t checks = 0;      // Partition::check() and a comparison of everything
   std::uint64_t snapshot_reads = 0;
   std::uint64_t entries_scanned = 0;
+  std::uint64_t table_changes = 0;  // renamed, or dropped and made anew
 };
 
 // Small, with buffers and memory to match the cache: 16 pages evict all the time, 4,096 hold everything.

@@ -23,9 +23,15 @@ using Expected = std::optional<ValueSpec>;
 inline constexpr std::size_t kSnapshotsMax = 5;
 inline constexpr std::size_t kFlushesMax = 3;  // asked for and not collected
 
+// The tables of a partition with what is in each: those of a snapshot may have been dropped since.
+struct ModelTables {
+  std::vector<Table> handles;  // the default table first
+  std::vector<std::shared_ptr<Model>> models;
+};
+
 struct HeldSnapshot {
   Snapshot snapshot;
-  SharedModel model;
+  ModelTables tables;
 };
 
 // A range with bounds of its own, since ScanRange only shows them.

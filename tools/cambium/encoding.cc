@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "base/text.h"
+#include "base/utf8.h"
 
 namespace cambium::cli {
 namespace {
@@ -71,33 +72,11 @@ Result<std::string> from_hex(std::string_view text) {
   return bytes;
 }
 
-// Length of the UTF-8 character at the start of `bytes`: 0 when there is none (overlong, surrogate, cut, too large).
-std::size_t utf8_length(std::string_view bytes) noexcept {
-  const unsigned first = byte_at(bytes, 0);
-  if (first < 0x80) return bytes.empty() ? 0 : 1;
-  const std::size_t length = first >= 0xf0 ? 4 : (first >= 0xe0 ? 3 : 2);
-  if (first < 0xc2 || first > 0xf4 || bytes.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte_at(bytes, i) & 0xc0) != 0x80) return 0;
-  }
-  const unsigned second = byte_at(bytes, 1);
-  const bool overlong = (first == 0xe0 && second < 0xa0) || (first == 0xf0 && second < 0x90);
-  const bool outside = (first == 0xed && second > 0x9f) || (first == 0xf4 && second > 0x8f);
-  return overlong || outside ? 0 : length;
-}
-
 void append_hex_escape(std::string& to, char byte) {
   const unsigned value = static_cast<unsigned char>(byte);
   to += "\\x";
   to += kHexDigits[value >> 4];
   to += kHexDigits[value & 15];
-}
-
-// C0 controls, DEL, and the C1 controls (U+0080 to U+009F), which some terminals obey too.
-bool is_control(std::string_view character) noexcept {
-  const unsigned first = byte_at(character, 0);
-  if (character.size() == 1) return first < 0x20 || first == 0x7f;
-  return first == 0xc2 && byte_at(character, 1) < 0xa0;
 }
 
 }  // namespace
@@ -147,7 +126,7 @@ Result<std::string> decode(Encoding encoding, std::string_view text) {
 
 void append_escaped(std::string& to, std::string_view bytes) {
   while (!bytes.empty()) {
-    const std::size_t length = utf8_length(bytes);
+    const std::size_t length = rt::utf8_length(bytes);
     const std::string_view character = bytes.substr(0, length == 0 ? 1 : length);
     bytes.remove_prefix(character.size());
     if (character == "\\") {
@@ -158,7 +137,7 @@ void append_escaped(std::string& to, std::string_view bytes) {
       to += "\\n";
     } else if (character == "\r") {
       to += "\\r";
-    } else if (length == 0 || is_control(character)) {
+    } else if (length == 0 || rt::is_control(character)) {
       for (const char byte : character) append_hex_escape(to, byte);
     } else {
       to += character;
@@ -213,7 +192,7 @@ Result<std::string> read_field(Encoding encoding, std::string_view field) {
 
 bool is_utf8(std::string_view bytes) noexcept {
   while (!bytes.empty()) {
-    const std::size_t length = utf8_length(bytes);
+    const std::size_t length = rt::utf8_length(bytes);
     if (length == 0) return false;
     bytes.remove_prefix(length);
   }

@@ -3,7 +3,10 @@
 
 #include <catch2/catch.hpp>
 
-#include <cstring>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace cambium {
 namespace {
@@ -66,6 +69,68 @@ TEST_CASE("table set: a catalog row brings back the table that it was made of") 
   CHECK(read->newest().overflow_pages == root.overflow_pages);
 }
 
+TEST_CASE("table set: a catalog row of levels keeps its kind; rows of one name or number twice are corruption") {
+  TableSet tables;
+  REQUIRE(read_catalog_row(catalog_key(TableId{5}), catalog_value("events", TableKind::levels, TableRoot()), tables));
+  REQUIRE(tables.find("events") != nullptr);
+  CHECK(tables.find("events")->kind() == TableKind::levels);
+  CHECK(
+      read_catalog_row(catalog_key(TableId{6}), catalog_value("events", TableKind::tree, TableRoot()), tables).code() ==
+      Errc::corruption);
+  CHECK(
+      read_catalog_row(catalog_key(TableId{5}), catalog_value("other", TableKind::tree, TableRoot()), tables).code() ==
+      Errc::corruption);
+}
+
+TEST_CASE("table set: tables are found by number and by name, whatever the numbers, and iterate by number") {
+  TableSet tables;
+  std::vector<std::uint32_t> numbers;
+  for (std::uint32_t i = 0; i < 3000; ++i) numbers.push_back(2 + i * (i % 3 == 0 ? 1u : 65'536u));  // many meet
+  for (const std::uint32_t number : numbers) {
+    if (tables.find(TableId{number}) == nullptr)
+      tables.add(TableId{number}, "t" + std::to_string(number), TableKind::tree);
+  }
+  std::uint32_t last = 0;
+  for (const auto& [id, table] : tables) {
+    REQUIRE(raw(id) > last);
+    last = raw(id);
+    REQUIRE(tables.find(id) == table.get());
+    REQUIRE(tables.find(table->name()) == table.get());
+  }
+  CHECK(tables.find(TableId{1'000'000'007}) == nullptr);
+  CHECK(tables.find("t0") == nullptr);
+}
+
+TEST_CASE("table set: a table that was renamed has its new name only, and its handles' name stays what it was") {
+  TableSet tables;
+  TableState& table = tables.add(TableId{2}, "before", TableKind::tree);
+  const std::shared_ptr<const std::string> seen = table.shared_name();
+  tables.rename(table, "after");
+  CHECK(tables.find("before") == nullptr);
+  CHECK(tables.find("after") == &table);
+  CHECK(*seen == "before");
+  CHECK(tables.by_name().size() == 2);
+}
+
+TEST_CASE("table set: versions are forgotten of all tables that have some, and of those alone") {
+  TableSet tables;
+  TableState& one = tables.add(TableId{2}, "one", TableKind::tree);
+  TableState& two = tables.add(TableId{3}, "two", TableKind::tree);
+  for (std::uint64_t g = 1; g <= 3; ++g) {
+    one.publish(Generation{g * 10}, root_at(static_cast<std::uint32_t>(g)));
+    tables.has_versions(one);
+  }
+  tables.forget_before(Generation{20});
+  CHECK(one.version_count() == 2);
+  CHECK(two.version_count() == 1);
+  tables.forget_before(Generation{30});
+  CHECK(one.version_count() == 1);
+  one.publish(Generation{40}, root_at(4));
+  tables.has_versions(one);  // listed anew
+  tables.forget_before(Generation{50});
+  CHECK(one.version_count() == 1);
+}
+
 TEST_CASE("table set: catalog keys order as the numbers of the tables") {
   CHECK(Bytes(catalog_key(TableId{255})) < Bytes(catalog_key(TableId{256})));
   CHECK(Bytes(catalog_key(TableId{1})) < Bytes(catalog_key(TableId{0x80000000})));
@@ -84,10 +149,16 @@ TEST_CASE("table set: a damaged catalog row is corruption, one of another kind i
   SECTION("a cut name") { value.pop_back(); }
   SECTION("more than the name") { value += '!'; }
   SECTION("an impossible height") { value[offsetof(format::TableRow, height)] = 17; }
-  SECTION("a table of another kind") {
-    value[offsetof(format::TableRow, kind)] = static_cast<char>(format::TableKind::levels);
-    expected = Errc::unsupported;
+  SECTION("the catalog's own number") { key = catalog_key(kCatalogTable); }
+  SECTION("the default table's number and another name") { key = catalog_key(kDefaultTable); }
+  SECTION("the default table's name and another number") {
+    value = catalog_value("default", TableKind::tree, root_at(17));
   }
+  SECTION("a default table kept in levels") {
+    key = catalog_key(kDefaultTable);
+    value = catalog_value("default", TableKind::levels, root_at(17));
+  }
+  SECTION("an impossible name") { value = catalog_value("a/b", TableKind::tree, root_at(17)); }
   SECTION("a table of a kind from the future") {
     value[offsetof(format::TableRow, kind)] = 99;
     expected = Errc::unsupported;

@@ -23,6 +23,26 @@ inline Task<Result<Partition>> open_partition(Core& core, const Options& options
   Result<Partition> opened = co_await Partition::open(core, options);
   co_return opened;
 }
+inline Task<Result<Table>> open_table(Partition& db, Bytes name, TableMode mode = TableMode::open_or_create) {
+  Result<Table> table = co_await db.table(name, {}, mode);
+  co_return table;
+}
+inline Task<Status> rename_table(Partition& db, Bytes from, Bytes to) {
+  Status status = co_await db.rename_table(from, to);
+  co_return status;
+}
+inline Task<Status> apply_put(Partition& db, const Table& table, Bytes key, Bytes value) {
+  Status status = co_await db.put(table, key, value);
+  co_return status;
+}
+inline Task<Status> apply_batch(Partition& db, const WriteBatch& batch) {
+  Status status = co_await db.write(batch);
+  co_return status;
+}
+inline Task<Result<std::string>> read_value(Partition& db, const Table& table, Bytes key, ReadOptions options) {
+  const Value value = co_await check(db.get(table, key, options));
+  co_return value ? value.str() : std::string("(absent)");
+}
 inline Task<Status> apply_put(Partition& db, Bytes key, Bytes value) {
   Status status = co_await db.put(key, value);
   co_return status;
@@ -102,6 +122,16 @@ class PartitionFixture {
   void flush(bool trim = true) { run(flush_partition(*db, {.trim = trim})).value(); }
   Pairs scan(const ScanRange& range = {}, ScanOptions options = {}) {
     Scan scan = db->scan(range, options);
+    Pairs out;
+    run(collect_scan(scan, out)).value();
+    return out;
+  }
+  Table table(const std::string& name) { return run(open_table(*db, name)).value(); }
+  std::string get(const Table& from, const std::string& key, ReadOptions options = {}) {
+    return run(read_value(*db, from, key, options)).value();
+  }
+  Pairs scan(const Table& from, ScanOptions options = {}) {
+    Scan scan = db->scan(from, {}, options);
     Pairs out;
     run(collect_scan(scan, out)).value();
     return out;

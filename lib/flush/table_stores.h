@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Which store keeps the tables of which kind: the one place where a kind becomes code.
+//
+// Lifetime   the stores outlive it.
+#pragma once
+
+#include <cambium/ids.h>
+
+#include "base/assert.h"
+#include "table_store.h"
+
+namespace cambium {
+
+class TableStores {
+ public:
+  TableStores(TableStore& tree) noexcept : tree_(&tree) {}  // NOLINT: what there is without the others
+
+  // Null: this build has no store of the kind.
+  TableStore* find(TableKind kind) const noexcept { return kind == TableKind::tree ? tree_ : nullptr; }
+  TableStore& of(TableKind kind) const noexcept {
+    TableStore* const store = find(kind);
+    CAMBIUM_ASSERT_MSG(store != nullptr, "open() refuses tables of kinds that have no store");
+    return *store;
+  }
+
+ private:
+  TableStore* tree_;
+};
+
+}  // namespace cambium

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Power cuts while tables are made, written together, renamed and opened again, without a log and with one in each
+// mode: a table is there or it is not, a batch is in all of its tables or in none, whatever was acknowledged stays.
+//
+// CAMBIUM_CRASH_STATES sets how many crash images are checked over all workloads; CAMBIUM_SEED another schedule.
+#include <catch2/catch.hpp>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "base/text.h"
+#include "support/crash_explorer.h"
+#include "support/seed.h"
+
+namespace cambium::test {
+namespace {
+
+constexpr Options options_of(WalMode mode) {
+  return {.wal = mode,
+          .memory_bytes = 1 * MiB,
+          .write_buffer_bytes = 64 * KiB,
+          .cache_bytes = 128 * KiB,
+          .wal_bytes_max = 128 * KiB};
+}
+
+std::string key_of(std::uint64_t i) { return rt::str("key ", 100'000 + i); }
+std::string value_of(std::uint64_t i, std::uint64_t round) {
+  return rt::str(i, " in round ", round, std::string(40 + i * 37 % 300, 'v'));
+}
+
+// A batch over all of them, with different keys in each.
+Task<Status> write_together(TracedPartition& db, const std::vector<Table>& tables, std::uint64_t round) {
+  WriteBatch batch;
+  for (std::size_t t = 0; t < tables.size(); ++t) {
+    for (std::uint64_t i = 0; i < 3; ++i) batch.put(tables[t], key_of(round * 5 + i + t), value_of(i + t, round));
+    batch.del(tables[t], key_of(round * 3 + t));
+  }
+  batch.put(rt::str("batch ", round), "of the default table");
+  Status done = co_await db.write(batch);
+  co_return done;
+}
+
+Task<Status> make_and_write(Core& core, TracedPartition& db) {
+  std::vector<Table> tables;
+  for (std::uint64_t round = 0; round < 12; ++round) {
+    if (round % 3 == 0) {
+      const Table made = co_await check(db.table(rt::str("table ", round)));
+      tables.push_back(made);
+    }
+    co_await check(write_together(db, tables, round));
+    for (std::uint64_t i = 0; i < 5; ++i) {
+      const Table& table = tables[i % tables.size()];
+      co_await check(db.put(table, key_of(round + i), value_of(i, round)));
+    }
+    if (round % 4 == 3) {
+      co_await check(db.flush());
+    }
+    if (round % 5 == 4) co_await core.sleep_ns(12'000'000);  // a log in batches is written
+  }
+  co_return Status();
+}
+
+Task<Status> two_tables(Core&, TracedPartition& db) {
+  const Table live = co_await check(db.table("live"));
+  const Table other = co_await check(db.table("other"));
+  for (std::uint64_t i = 0; i < 60; ++i) {
+    co_await check(db.put(i % 2 == 0 ? live : other, key_of(i), value_of(i, 0)));
+  }
+  co_return Status();
+}
+
+// A new version of a table is filled under a name of its own, then takes the place of the old one.
+Task<Status> rename_into_place(Core&, TracedPartition& db) {
+  for (std::uint64_t round = 1; round <= 4; ++round) {
+    const Table fresh = co_await check(db.table("fresh"));
+    for (std::uint64_t i = 0; i < 15; ++i) {
+      co_await check(db.put(fresh, key_of(i), value_of(i, round)));
+    }
+    co_await check(db.rename_table("live", rt::str("old ", round)));
+    co_await check(db.rename_table("fresh", "live"));
+    co_await check(db.put(fresh, "after", rt::str("round ", round)));
+    if (round % 2 == 0) {
+      co_await check(db.flush());
+    }
+  }
+  co_return Status();
+}
+
+Task<Status> opened_again(Core& core, TracedPartition& db) {
+  const WalMode modes[] = {WalMode::none, WalMode::sync, WalMode::batched};
+  for (std::uint64_t round = 0; round < std::size(modes); ++round) {
+    const Table made = co_await check(db.table(rt::str("of round ", round)));
+    const std::vector<Table> tables = {made};
+    co_await check(write_together(db, tables, round));
+    co_await check(db.put(made, "last", rt::str(round)));
+    co_await check(db.close());
+    Options options = options_of(modes[round]);
+    options.path = kCrashFile;
+    co_await check(db.open(core, options));
+    co_await check(db.put(made, "after opening", rt::str(round)));
+  }
+  co_return Status();
+}
+
+// ---- the tests ----------------------------------------------------------------------------------------------------
+
+constexpr std::uint64_t kWorkloads = 7;
+
+void explore(const CrashWorkload& workload) {
+  const std::uint64_t seed = test_seed(2025);
+  const std::uint64_t states = number_from_environment("CAMBIUM_CRASH_STATES", 70'000) / kWorkloads;
+  const CrashReport report = explore_crashes(workload, seed, states);
+  std::printf("power cuts: %s: %llu states at %llu of %llu steps (%llu inside recovery), %llu versions recovered\n",
+              workload.name, static_cast<unsigned long long>(report.states),
+              static_cast<unsigned long long>(report.cuts), static_cast<unsigned long long>(report.steps),
+              static_cast<unsigned long long>(report.states_in_recovery),
+              static_cast<unsigned long long>(report.versions_seen));
+  INFO("replay: " << replay_command("test_sim", seed));
+  for (const std::string& violation : report.violations) FAIL_CHECK(violation);
+  CHECK(report.cuts >= 20);
+  CHECK(report.versions_seen > 1);
+}
+
+TEST_CASE("power cut: at every step of making tables and writing them together, without a log", "[S02]") {
+  explore({"tables, no log", options_of(WalMode::none), nullptr, &make_and_write});
+}
+TEST_CASE("power cut: at every step of making tables and writing them together, with a log in batches", "[S02][S09]") {
+  explore({"tables, log in batches", options_of(WalMode::batched), nullptr, &make_and_write});
+}
+TEST_CASE("power cut: at every step of making tables and writing them together, with a log that waits", "[S02][S09]") {
+  explore({"tables, log", options_of(WalMode::sync), nullptr, &make_and_write, nullptr, true});
+}
+TEST_CASE("power cut: at every step of renaming a table into another's place, without a log", "[S02]") {
+  explore({"renaming, no log", options_of(WalMode::none), &two_tables, &rename_into_place});
+}
+TEST_CASE("power cut: at every step of renaming a table into another's place, with a log in batches", "[S02][S09]") {
+  explore({"renaming, log in batches", options_of(WalMode::batched), &two_tables, &rename_into_place});
+}
+TEST_CASE("power cut: at every step of renaming a table into another's place, with a log that waits", "[S02][S09]") {
+  explore({"renaming, log", options_of(WalMode::sync), &two_tables, &rename_into_place, nullptr, true});
+}
+TEST_CASE("power cut: at every step of making tables under one mode of the log after the other", "[S02][S09][S17]") {
+  explore({"tables, opened again", options_of(WalMode::sync), nullptr, &opened_again});
+}
+
+}  // namespace
+}  // namespace cambium::test
