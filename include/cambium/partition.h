@@ -152,6 +152,11 @@ class CAMBIUM_EXPORT Partition {
   Op<void> flush(FlushOptions options = {});
   // Moves pages from the end of the file to free space and cuts the file. Readers and writers go on meanwhile.
   Op<void> compact();
+  // Until no compaction of a table of kind `levels` is due. Errors: the one that stopped a table's compaction.
+  Op<void> settle();
+  // Background compaction of all tables of kind `levels`: it ends after the slice under way, and goes on.
+  void pause_compaction();
+  void resume_compaction();
   // Errors: invalid_argument when the table is not empty.
   Op<BulkLoad> bulk_load();
   Op<BulkLoad> bulk_load(const Table& table);

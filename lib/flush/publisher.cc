@@ -67,6 +67,14 @@ Task<Status> Publisher::commit(PageWriter& writer, std::vector<NewRoot>& roots, 
   co_return Status();
 }
 
+Task<Status> Publisher::load(TableState& table) {
+  TableRoot root = table.newest();
+  const ViewRef view(views_);
+  co_await check(store_of(table).load(root));
+  table.loaded(root);
+  co_return Status();
+}
+
 Task<Status> Publisher::give_up(PageWriter& writer, Status cause) {
   co_await writer.abandon();
   cache_.version_ends();

@@ -90,6 +90,8 @@ class Publisher {
   SpaceMap& space() noexcept { return space_; }
   const TableStores& stores() const noexcept { return stores_; }
   TableStore& store_of(const TableState& table) noexcept { return stores_.of(table.kind()); }
+  // Brings what the table's store keeps in memory of it there: once after opening. Requires: the table stays in place.
+  Task<Status> load(TableState& table);
   const WriterStats& stats() const noexcept { return stats_; }
 
  private:

@@ -82,6 +82,13 @@ class TableState {
     while (keep + 1 < older_.size() && older_[keep + 1].generation <= oldest) ++keep;
     older_.erase(older_.begin(), older_.begin() + static_cast<std::ptrdiff_t>(keep));
   }
+  // The content of this version is in memory.
+  void loaded(const TableRoot& root) {
+    for (Version& version : older_) {
+      if (version.root.pointer == root.pointer && !version.root.content) version.root.content = root.content;
+    }
+    if (newest_.root.pointer == root.pointer && !newest_.root.content) newest_.root.content = root.content;
+  }
   std::size_t version_count() const noexcept { return older_.size() + 1; }
 
   TableCounts counts;
@@ -104,7 +111,7 @@ class TableState {
   Version newest_;
   std::vector<Version> older_;  // oldest first
 };
-static_assert(sizeof(TableState) <= 192, "there are tens of thousands of them");
+static_assert(sizeof(TableState) <= 208, "there are tens of thousands of them");
 
 class TableSet {
  public:

@@ -13,10 +13,10 @@ namespace cambium {
 
 class TableStores {
  public:
-  TableStores(TableStore& tree) noexcept : tree_(&tree) {}  // NOLINT: what there is without the others
+  TableStores(TableStore& tree, TableStore* levels) noexcept : tree_(&tree), levels_(levels) {}
 
   // Null: this build has no store of the kind.
-  TableStore* find(TableKind kind) const noexcept { return kind == TableKind::tree ? tree_ : nullptr; }
+  TableStore* find(TableKind kind) const noexcept { return kind == TableKind::tree ? tree_ : levels_; }
   TableStore& of(TableKind kind) const noexcept {
     TableStore* const store = find(kind);
     CAMBIUM_ASSERT_MSG(store != nullptr, "open() refuses tables of kinds that have no store");
@@ -25,6 +25,7 @@ class TableStores {
 
  private:
   TableStore* tree_;
+  TableStore* levels_;
 };
 
 }  // namespace cambium

@@ -12,11 +12,12 @@ namespace cambium {
 std::vector<LevelRun> Compaction::inputs_in(const LevelVersion& version) const {
   std::vector<LevelRun> inputs;
   for (const LevelRun& run : version.runs()) {
+    if (std::find(plan_.inputs.begin(), plan_.inputs.end(), run.place) == plan_.inputs.end()) continue;
     LevelRun ours{run.place, {}};
     for (const SstablePtr& table : run.tables) {
-      if (std::find(plan_.inputs.begin(), plan_.inputs.end(), table->id) != plan_.inputs.end()) {
-        ours.tables.push_back(table);
-      }
+      // What stands at the output's place below the progress was made here.
+      if (run.place == plan_.output && Bytes(table->max_key) < Bytes(progress_)) continue;
+      ours.tables.push_back(table);
     }
     if (!ours.tables.empty()) inputs.push_back(std::move(ours));
   }
@@ -27,7 +28,7 @@ std::vector<LevelRun> Compaction::inputs_in(const LevelVersion& version) const {
 bool Compaction::done(const LevelVersion& version) const {
   const std::vector<LevelRun> inputs = inputs_in(version);
   return std::all_of(inputs.begin(), inputs.end(), [&](const LevelRun& run) {
-    return run.place.level == plan_.output.level && run.place.run == plan_.output.run;
+    return run.place == plan_.output;
   });
 }
 
@@ -46,6 +47,7 @@ bool Compaction::move_whole(const std::vector<LevelRun>& inputs, LevelEdit& edit
 
 Task<Status> Compaction::build_slice(const TableRoot& root, PageWriter& writer, LevelEdit& edit) {
   const std::vector<LevelRun> inputs = inputs_in(version_of(root));
+  next_progress_ = progress_;
   if (move_whole(inputs, edit)) co_return Status();
   Core& core = store_.cache().core();
   CursorOptions options;
@@ -55,6 +57,7 @@ Task<Status> Compaction::build_slice(const TableRoot& root, PageWriter& writer, 
   co_await check(entries.seek(Bytes(), true));
   SstableBuilder builder(store_.trees(), writer, store_.shape(), store_.next_id());
   const std::uint64_t pages_before = writer.stats().pages;
+  const std::uint64_t slice_pages = 2 * store_.shape().pages_max;
   bool full = false;
   while (entries.valid() && !full) {
     ++entries_read_;
@@ -64,7 +67,7 @@ Task<Status> Compaction::build_slice(const TableRoot& root, PageWriter& writer, 
     entries.step();
     if (builder.ready()) {
       co_await check(builder.pump());
-      full = plan_.sliced && builder.between_sstables() && writer.stats().pages - pages_before >= slice_pages_;
+      full = plan_.sliced && builder.between_sstables() && writer.stats().pages - pages_before >= slice_pages;
       if (core.over_budget()) co_await core.yield();
     }
     while (!entries.valid() && !entries.at_end()) {
@@ -73,8 +76,8 @@ Task<Status> Compaction::build_slice(const TableRoot& root, PageWriter& writer, 
     }
   }
   co_await check(builder.finish());
-  const std::string end = entries.valid() ? entries.entry().key.str() : std::string();
-  close_slice(inputs, end, builder, edit);
+  next_progress_ = entries.valid() ? entries.entry().key.str() : std::string();
+  close_slice(inputs, next_progress_, builder, edit);
   Status written = co_await writer.finish();
   co_return written;
 }

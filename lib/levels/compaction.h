@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "levels/compaction_picker.h"
@@ -20,16 +21,15 @@ namespace cambium {
 
 class Compaction {
  public:
-  static constexpr std::uint64_t kSlicePages = 8192;  // 32 MiB
+  Compaction(LevelStore& store, CompactionPlan plan) : store_(store), plan_(std::move(plan)) {}
 
-  Compaction(LevelStore& store, CompactionPlan plan, std::uint64_t slice_pages = kSlicePages)
-      : store_(store), plan_(std::move(plan)), slice_pages_(slice_pages) {}
-
-  // Is anything left to be merged in this version? Sstables of the plan that are not in it have been dealt with.
+  // Is nothing left to be merged in this version?
   bool done(const LevelVersion& version) const;
   // Builds the next slice through a writer that builds ahead: `edit` is to be published. Requires: !done(); the view
   // of `root` is held.
   Task<Status> build_slice(const TableRoot& root, PageWriter& writer, LevelEdit& edit);
+  // The slice built last is part of the newest version.
+  void published() noexcept { progress_ = next_progress_; }
   const CompactionPlan& plan() const noexcept { return plan_; }
   std::uint64_t entries_read() const noexcept { return entries_read_; }
 
@@ -40,7 +40,8 @@ class Compaction {
 
   LevelStore& store_;
   CompactionPlan plan_;
-  std::uint64_t slice_pages_;
+  std::string progress_;       // keys below are merged; empty: none yet
+  std::string next_progress_;  // when the slice built last is published
   std::uint64_t entries_read_ = 0;
 };
 

@@ -36,9 +36,14 @@ unsigned output_level(const LevelVersion& version, const CompactionPolicy& polic
 }  // namespace
 
 std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const CompactionPolicy& policy,
-                                              unsigned level, bool settle) {
+                                              unsigned level, std::span<const SstablePlace> unfinished, bool settle) {
   if (level >= kBottomLevel) return std::nullopt;
-  const std::size_t here = version.runs_at(level);
+  const auto whole = [&](const LevelRun& run) {
+    return std::find(unfinished.begin(), unfinished.end(), run.place) == unfinished.end();
+  };
+  const auto here = static_cast<std::size_t>(
+      std::count_if(version.runs().begin(), version.runs().end(),
+                    [&](const LevelRun& run) { return run.place.level == level && whole(run); }));
   const std::size_t due = settle ? 1 : (level == 0 ? policy.flush_runs : policy.tier_runs);
   if (here == 0 || here < due) return std::nullopt;
   CompactionPlan plan;
@@ -50,12 +55,13 @@ std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const
   for (const LevelRun& run : version.runs()) {
     const bool there = run.place.level == plan.output.level;
     if (there) newest_there = std::max(newest_there, run.place.run);
+    if (run.place.level == level && !whole(run)) continue;  // newer than the others of its level
     if (run.place.level != level && !(there && to_bottom)) {
       older = older || run.place.level >= plan.output.level;
       continue;
     }
+    plan.inputs.push_back(run.place);
     for (const SstablePtr& table : run.tables) {
-      plan.inputs.push_back(table->id);
       plan.pages += table->pages();
       plan.sliced = plan.sliced && table->root.overflow_pages == 0;
     }

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -37,14 +38,16 @@ CompactionPolicy chosen_policy(TableTraffic traffic) noexcept;
 struct CompactionPlan {
   unsigned from_level = 0;
   SstablePlace output;
-  std::vector<SstableId> inputs;  // whole runs: newest of the level merged, and what they are merged with
+  std::vector<SstablePlace> inputs;  // runs: those of the level, and what they are merged with
   bool drop_tombstones = false;   // nothing older than the output is left of the key range
   bool sliced = true;             // may be done piece by piece, leaving sstables trimmed
   std::uint64_t pages = 0;        // of the inputs
 };
 
-// The merge to begin at `level`, if it is due. `settle`: everything above the bottom is due.
+// The merge to begin at `level`, if it is due. `unfinished`: runs that other merges are still writing, which are left
+// alone. `settle`: everything above the bottom is due.
 std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const CompactionPolicy& policy,
-                                              unsigned level, bool settle = false);
+                                              unsigned level, std::span<const SstablePlace> unfinished = {},
+                                              bool settle = false);
 
 }  // namespace cambium

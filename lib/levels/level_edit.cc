@@ -143,7 +143,7 @@ Task<Result<TableRoot>> LevelStore::edit(TableRoot root, const LevelEdit& edit, 
 Task<Status> LevelStore::rebuild(const Sstable& table, PageId limit, SstableBuilder& builder,
                                  LevelEdit& edit) {
   const std::unique_ptr<TableCursor> entries = trees_.cursor(table.root, {});
-  co_await cambium::check(entries->seek(Bytes(), true));
+  co_await cambium::check(entries->seek(table.trimmed ? Bytes(table.min_key) : Bytes(), true));
   while (entries->valid()) {
     const Entry entry = entries->entry();
     const format::EntryKind kind = entries->kind();

@@ -29,9 +29,9 @@ struct LevelStats {
 
 class LevelStore final : public TableStore {
  public:
-  static constexpr std::uint64_t kSstablePagesMax = 4096;  // 16 MiB
-
-  LevelStore(PageCache& cache, TableStore& trees) noexcept : cache_(cache), trees_(trees) {}
+  // `sstable_pages_max`: where an sstable ends, about; a slice of a compaction has two.
+  LevelStore(PageCache& cache, TableStore& trees, std::uint64_t sstable_pages_max) noexcept
+      : cache_(cache), trees_(trees), sstable_pages_max_(sstable_pages_max) {}
 
   Task<Status> load(TableRoot& root) override;
   FindState find(const TableRoot& root, Bytes key, Lookup& lookup, FoundEntry& found) noexcept override;
@@ -47,7 +47,6 @@ class LevelStore final : public TableStore {
   Task<Result<TableRoot>> edit(TableRoot root, const LevelEdit& edit, PageWriter& writer);
 
   SstableShape shape() const noexcept { return {sstable_pages_max_, 10}; }
-  void set_sstable_pages_max(std::uint64_t pages) noexcept { sstable_pages_max_ = pages; }
   SstableId& next_id() noexcept { return next_id_; }  // of all tables: builders run side by side
   TableStore& trees() noexcept { return trees_; }
   PageCache& cache() noexcept { return cache_; }
@@ -64,7 +63,7 @@ class LevelStore final : public TableStore {
 
   PageCache& cache_;
   TableStore& trees_;
-  std::uint64_t sstable_pages_max_ = kSstablePagesMax;
+  std::uint64_t sstable_pages_max_;
   SstableId next_id_{1};
   LevelStats stats_;
 };

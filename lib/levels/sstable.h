@@ -63,6 +63,7 @@ using SstablePtr = std::shared_ptr<const Sstable>;
 struct SstablePlace {
   unsigned level = 0;
   std::uint32_t run = 0;
+  friend bool operator==(const SstablePlace&, const SstablePlace&) = default;
 };
 
 std::string sstable_row_key(SstableId id);

@@ -42,10 +42,6 @@ Op<Table> PartitionState::open_table(Bytes name, TableOptions table_options, Tab
     return Result<Table>(handle_of(*table));
   }
   if (mode == TableMode::open) return no_such_table(name.view());
-  if (publisher->stores().find(table_options.kind) == nullptr) {
-    return Error(Errc::unsupported, rt::str("cannot make table \"", name.view(), "\": this build has no level store"),
-                 "make it a tree: TableKind::tree");
-  }
   if (const Status ok = accepts_writes(); !ok) return ok.error();
   const Core::Scope scope(core);
   return catalog->create(name.str(), table_options.kind, mode);
@@ -66,7 +62,7 @@ std::vector<TableInfo> PartitionState::list_tables() const {
   list.reserve(tables.by_name().size());
   for (const auto& [name, table] : tables.by_name()) {
     const std::uint64_t pages = table->newest().node_pages + table->newest().overflow_pages;
-    list.push_back({handle_of(*table), table->newest().pointer.entries, pages, pages * kPageBytes});
+    list.push_back({handle_of(*table), table->newest().entries(), pages, pages * kPageBytes});
   }
   return list;
 }
@@ -75,7 +71,7 @@ Result<TableStats> PartitionState::table_stats(const Table& table) {
   const TableState* const state = tables.find_live(table.id());
   if (state == nullptr) return no_table(table.id());
   TableStats s;
-  s.entries = state->newest().pointer.entries;
+  s.entries = state->newest().entries();
   s.pages = state->newest().node_pages + state->newest().overflow_pages;
   s.bytes = s.pages * kPageBytes;
   s.gets = state->counts.gets;

@@ -136,7 +136,9 @@ Task<Status> PartitionState::inspect(CheckReport& report) {
     const bool looked_at = walked || walked.code() == Errc::corruption || walked.code() == Errc::io;
     if (!looked_at) co_return walked;
     if (table.name.empty()) continue;
-    report.entries += table.root.pointer.entries;
+    TableRoot root = table.root;
+    const Status loaded = co_await table.store.load(root);
+    report.entries += loaded ? root.entries() : 0;
     ++report.tables;
   }
   co_await check(check_space(*this, report));

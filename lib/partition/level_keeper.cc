@@ -99,7 +99,11 @@ Compaction* LevelKeeper::next_merge(TableState& table, Work& work) {
       ++stats_.compactions;
     }
     if (!merge) {
-      std::optional<CompactionPlan> plan = pick_compaction(version, work.policy, level, settle_all_);
+      std::vector<SstablePlace> unfinished;
+      for (const auto& other : work.merges) {
+        if (other) unfinished.push_back(other->plan().output);
+      }
+      std::optional<CompactionPlan> plan = pick_compaction(version, work.policy, level, unfinished, settle_all_);
       if (plan) merge.emplace(store_, std::move(*plan));
     }
     if (merge && !merge->done(version)) return &*merge;
@@ -111,7 +115,11 @@ Compaction* LevelKeeper::next_merge(TableState& table, Work& work) {
 Task<Status> LevelKeeper::step(TableId id, bool& worked) {
   TableState* const table = tables_.find(id);
   Work& work = work_[id];
-  if (table == nullptr || !table->newest().content || !work.failure) co_return Status();
+  if (table == nullptr || !work.failure || table->newest().height == 0) co_return Status();
+  if (!table->newest().content) {
+    const TablePin pin(*table);
+    co_await check(publisher_.load(*table));
+  }
   Compaction* const merge = next_merge(*table, work);
   if (merge == nullptr) co_return Status();
   worked = true;
@@ -133,14 +141,16 @@ Task<Status> LevelKeeper::run_slice(TableId id, Compaction& merge) {
   Status done = co_await merge.build_slice(root, ahead, edit);
   stats_.entries += merge.entries_read() - entries_before;
   if (done && stopping_) done = Errc::cancelled;
-  if (done) done = co_await publish(id, ahead, edit);
+  bool published = false;
+  if (done) done = co_await publish(id, ahead, edit, published);
+  if (published) merge.published();
   co_await ahead.abandon();  // what was published is no longer its own
   ++stats_.slices;
   stats_.pages_written += ahead.stats().pages;
   co_return done;
 }
 
-Task<Status> LevelKeeper::publish(TableId id, PageWriter& ahead, const LevelEdit& edit) {
+Task<Status> LevelKeeper::publish(TableId id, PageWriter& ahead, const LevelEdit& edit, bool& published) {
   Mutex& lane = publisher_.committer().lane();
   co_await lane.lock();
   const MutexGuard guard(lane);
@@ -160,6 +170,7 @@ Task<Status> LevelKeeper::publish(TableId id, PageWriter& ahead, const LevelEdit
   roots.push_back({table, *root});
   Status committed =
       co_await publisher_.commit(*writer, roots, Sequence{publisher_.committer().record().sequence});
+  published = committed.has_value();
   co_return committed;
 }
 

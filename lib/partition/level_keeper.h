@@ -63,7 +63,7 @@ class LevelKeeper {
   Task<Status> step(TableId id, bool& worked);
   Compaction* next_merge(TableState& table, Work& work);
   Task<Status> run_slice(TableId id, Compaction& merge);
-  Task<Status> publish(TableId id, PageWriter& ahead, const LevelEdit& edit);
+  Task<Status> publish(TableId id, PageWriter& ahead, const LevelEdit& edit, bool& published);
   void update_pressure() noexcept;
 
   Core& core_;

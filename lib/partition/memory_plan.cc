@@ -13,7 +13,7 @@
 namespace cambium {
 
 std::uint64_t MemoryPlan::arena_bytes() const noexcept {
-  return cache_frames * kPageBytes + wal_group_bytes * wal_groups + staging_bytes * staging_buffers +
+  return cache_frames * kPageBytes + wal_group_bytes * wal_groups + staging_bytes * (staging_buffers + compaction_buffers) +
          space_pages * kPageBytes + format::kSuperblockPages * kPageBytes;
 }
 
@@ -59,6 +59,7 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
   }
   plan.buffer_bytes = std::max<std::uint64_t>(plan.buffer_bytes, WriteBuffer::kCapacityBytesMin);
   plan.staging_buffers = memory < 8 * MiB ? 4 : 8;
+  plan.compaction_buffers = memory < 8 * MiB ? 2 : 4;
   plan.staging_bytes = std::clamp(std::bit_floor(memory / 64), 16 * KiB, 256 * KiB);
   plan.space_pages = memory < 8 * MiB ? 4 : 16;
   plan.key_index_bytes = std::max<std::uint64_t>(memory / 32, KeyIndex::kBytesMin);
@@ -68,7 +69,7 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
 
   const std::uint64_t buffers = BufferSet::kBuffersMax * plan.buffer_bytes + plan.buffer_bytes / 4;
   const std::uint64_t fixed = buffers + plan.wal_group_bytes * plan.wal_groups +
-                              plan.staging_bytes * plan.staging_buffers + (plan.space_pages + 4) * kPageBytes +
+                              plan.staging_bytes * (plan.staging_buffers + plan.compaction_buffers) + (plan.space_pages + 4) * kPageBytes +
                               plan.key_index_bytes;
   const std::uint64_t left = memory > fixed ? memory - fixed : 0;
   const std::uint64_t cache = options.cache_bytes != 0 ? options.cache_bytes : left - left / 32;

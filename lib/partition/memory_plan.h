@@ -3,13 +3,16 @@
 //
 //   write buffers   3 x an eighth, and an eighth of that again for sorting and merging a buffer
 //   staging         up to 8 x 256 KiB for pages on their way to the device
+//   compaction      2 or 4 more of them, for level stores
 //   key index       a thirty-second (tree/key_index.h)
 //   log             with one: 3 or 4 buffers for its groups, up to 256 KiB each
 //   cache           the rest, less 1/32 of it for the cache's own tables
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
+#include <cambium/limits.h>
 #include <cambium/options.h>
 #include <cambium/rt/result.h>
 
@@ -19,6 +22,10 @@ struct MemoryPlan {
   std::uint64_t buffer_bytes;   // one write buffer
   std::uint64_t staging_bytes;  // one staging buffer
   std::uint64_t staging_buffers;
+  std::uint64_t compaction_buffers;  // of staging_bytes each
+  std::uint64_t sstable_pages_max() const noexcept {  // half a write buffer, up to 16 MiB
+    return std::clamp<std::uint64_t>(buffer_bytes / 2 / kPageBytes, 8, 4096);
+  }
   std::uint64_t space_pages;      // staging of space map pages
   std::uint64_t wal_group_bytes;  // one staging buffer of the log
   std::uint64_t wal_groups;       // 0 = no log

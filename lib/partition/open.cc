@@ -126,9 +126,14 @@ Status PartitionState::map_memory() {
   staging = std::make_unique<WriteGroup>(*device, at, plan.staging_buffers, plan.staging_bytes,
                                          arena->index_of(at, staging_bytes));
   at += staging_bytes;
+  const std::size_t compaction_bytes = plan.staging_bytes * plan.compaction_buffers;
+  compaction_staging = std::make_unique<WriteGroup>(*device, at, plan.compaction_buffers, plan.staging_bytes,
+                                                    arena->index_of(at, compaction_bytes));
+  at += compaction_bytes;
   space_staging = std::make_unique<WriteGroup>(*device, at, plan.space_pages, kPageBytes,
                                                arena->index_of(at, plan.space_pages * kPageBytes));
   trees = std::make_unique<TreeStore>(*cache);
+  levels = std::make_unique<LevelStore>(*cache, *trees, plan.sstable_pages_max());
   key_index = std::make_unique<KeyIndex>(*cache, plan.key_index_bytes);
   at += plan.space_pages * kPageBytes;
   if (plan.wal_groups != 0) {
@@ -159,7 +164,7 @@ Task<Status> PartitionState::create_file() {
   co_await check(committer->touch());  // generation 2, slot 1: both slots are valid from the start
   co_await check(end_creation(*device));
   views = std::make_unique<Views>(*space, tables, committer->newest());
-  publisher = std::make_unique<Publisher>(*committer, *space, *cache, PageStaging{*staging, plan.staging_bytes}, *trees,
+  publisher = std::make_unique<Publisher>(*committer, *space, *cache, PageStaging{*staging, plan.staging_bytes}, TableStores(*trees, levels.get()),
                                           *views, TableRoot{});
   open_log(record);
   co_return Status();
@@ -230,7 +235,7 @@ Task<Status> PartitionState::load_file() {
   rows.pointer = loaded.record.catalog;
   rows.height = loaded.record.catalog_height;
   rows.node_pages = loaded.record.catalog_pages;
-  publisher = std::make_unique<Publisher>(*committer, *space, *cache, PageStaging{*staging, plan.staging_bytes}, *trees,
+  publisher = std::make_unique<Publisher>(*committer, *space, *cache, PageStaging{*staging, plan.staging_bytes}, TableStores(*trees, levels.get()),
                                           *views, rows);
   co_return Status();
 }
@@ -256,10 +261,6 @@ Task<Status> PartitionState::load_catalog(const format::Superblock& record) {
     if (raw(id) >= record.next_table_id) {
       co_return Error(Errc::corruption, rt::str("the catalog of ", path, " has a table number that is still to come"));
     }
-    if (TableStores(*trees).find(table->kind()) == nullptr) {
-      co_return Error(Errc::unsupported, rt::str("table \"", table->name(), "\" of ", path,
-                                                 " is kept in levels, which this build cannot"));
-    }
     if (table->newest().height == 0) continue;
     co_await check(space->expect_used({table->newest().pointer.id(), 1}));
   }
@@ -271,6 +272,9 @@ void PartitionState::start_background() {
   flusher = std::make_unique<Flusher>(core, *buffers, *publisher, tables, *views, snapshots);
   if (!options.read_only) {
     core.spawn(flusher->run(), Priority::background);
+    keeper = std::make_unique<LevelKeeper>(core, *publisher, tables, *views, *levels,
+                                           PageStaging{*compaction_staging, plan.staging_bytes});
+    core.spawn(keeper->run(), Priority::background);
     background_running = true;
   }
   if (options.scrub_mb_per_s != 0) {
@@ -288,6 +292,8 @@ Task<void> PartitionState::stop_background() {
   if (!options.read_only) {
     flusher->stop();
     co_await flusher->stopped();
+    keeper->stop();
+    co_await keeper->stopped();
   }
   background_running = false;
 }

@@ -182,6 +182,27 @@ Op<void> Partition::compact() {
   const Core::Scope scope(state_->core);
   return compact_partition(*state_);
 }
+namespace {
+
+Op<void> settle_partition(PartitionState& state) {
+  const GatePass pass(state.operations);
+  if (state.keeper == nullptr) co_return Status();
+  Status settled = co_await state.keeper->settle(false);
+  co_return settled;
+}
+
+}  // namespace
+
+Op<void> Partition::settle() {
+  const Core::Scope scope(state_->core);
+  return settle_partition(*state_);
+}
+void Partition::pause_compaction() {
+  if (state_->keeper != nullptr) state_->keeper->pause();
+}
+void Partition::resume_compaction() {
+  if (state_->keeper != nullptr) state_->keeper->resume();
+}
 Op<BulkLoad> Partition::bulk_load() {
   const Core::Scope scope(state_->core);
   return begin_bulk_load(*state_, state_->tables.default_table());

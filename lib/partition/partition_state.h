@@ -30,7 +30,9 @@
 #include "flush/snapshot_state.h"
 #include "flush/table_set.h"
 #include "flush/views.h"
+#include "levels/level_store.h"
 #include "partition/catalog.h"
+#include "partition/level_keeper.h"
 #include "partition/memory_plan.h"
 #include "partition/recovery.h"
 #include "partition/scrubber.h"
@@ -105,8 +107,10 @@ class PartitionState {
   std::unique_ptr<PageCache> cache;
   std::unique_ptr<WriteGroup> staging;  // node pages and overflow values
   std::unique_ptr<WriteGroup> space_staging;
+  std::unique_ptr<WriteGroup> compaction_staging;  // of level stores, beside commits
   std::unique_ptr<SpaceMap> space;
   std::unique_ptr<TreeStore> trees;
+  std::unique_ptr<LevelStore> levels;
   std::unique_ptr<KeyIndex> key_index;
   TableSet tables;
   std::unique_ptr<Views> views;
@@ -119,6 +123,7 @@ class PartitionState {
   std::unique_ptr<Flusher> flusher;
   std::unique_ptr<Catalog> catalog;
   std::unique_ptr<Recovery> recovery;  // during open()
+  std::unique_ptr<LevelKeeper> keeper;
   std::unique_ptr<Scrubber> scrubber;  // null when it is off
   Sequence last_sequence{};
   Sequence asked_durable{};  // the newest write whose durability was asked for with it
@@ -194,7 +199,9 @@ class PartitionState {
   Op<Value> get_pending(Value value, Sequence sequence);
   Op<Value> get_through_buffers(TableState& table, Bytes key, ReadOptions options);
   Op<Value> get_waiting(Bytes key, TableStore& store, TableRoot root, ViewRef view, Lookup lookup, ReadOptions options);
-  Op<Value> get_overflow(Bytes reference, ViewRef view);
+  Op<Value> get_unloaded(TableState& table, Bytes key, ReadOptions options);
+  Op<Value> get_stored(FoundEntry found, ViewRef view);
+  Task<Result<Value>> stored_value(const FoundEntry& found);
   Op<void> multi_get_waiting(TableState& table, std::span<const Bytes> keys, std::span<Value> values,
                              ReadOptions options);
   Status interrupted(const ReadOptions& options) const;

@@ -94,7 +94,8 @@ Op<Value> PartitionState::get(TableState& table, Bytes key, ReadOptions read) {
   ++table.counts.gets;
   FoundEntry found;
   const bool newest = read.snapshot == nullptr;
-  if (newest && buffers->empty() && !closing && key_index->find(table.id(), key, found) &&
+  if (newest && table.kind() == TableKind::tree && buffers->empty() && !closing &&
+      key_index->find(table.id(), key, found) &&
       found.entry.kind == format::EntryKind::value && cache->pinned() <= cache->frames() / 2) [[likely]] {
     cache->take_pin(found.frame);
     return Op<Value>(std::in_place, found.entry.value,
@@ -127,17 +128,22 @@ Op<Value> PartitionState::get_through_buffers(TableState& table, Bytes key, Read
 
   const TableRoot& root = snapshot != nullptr ? table.at(snapshot->generation()) : table.newest();
   if (root.height == 0) return Result<Value>(Value());
+  const bool indexed = table.kind() == TableKind::tree;  // by the key index
+  if (!indexed && !root.content) [[unlikely]] {
+    const Core::Scope scope(core);
+    return get_unloaded(table, key, read);
+  }
   TableStore& store = publisher->store_of(table);
   Lookup lookup;
   FoundEntry found;
   FindState state = FindState::found;
   const bool asked_already = buffers->empty();
-  if (snapshot != nullptr || asked_already || !key_index->find(table.id(), key, found)) {
+  if (!indexed || snapshot != nullptr || asked_already || !key_index->find(table.id(), key, found)) {
     state = store.find(root, key, lookup, found);
     if (state == FindState::absent) return Result<Value>(Value());
     if (state == FindState::damaged)
       return misfit(*device, lookup.missing.id(), "does not keep what its parent promises");
-    if (state == FindState::found && snapshot == nullptr) key_index->visited(table.id(), found.frame);
+    if (state == FindState::found && indexed && snapshot == nullptr) key_index->visited(table.id(), found.frame);
   }
   if (state == FindState::found && found.entry.kind == format::EntryKind::value) {
     return Result<Value>(value_in_page(found.frame, found.entry.value));
@@ -146,7 +152,7 @@ Op<Value> PartitionState::get_through_buffers(TableState& table, Bytes key, Read
   if (!stop) return stop.error();
   const Core::Scope scope(core);
   ViewRef view = snapshot != nullptr ? snapshot->view() : ViewRef(*views);
-  if (state == FindState::found) return get_overflow(found.entry.value, std::move(view));
+  if (state == FindState::found) return get_stored(found, std::move(view));
   ++counts.get_misses;
   return get_waiting(key, store, root, std::move(view), lookup, read);
 }
@@ -181,15 +187,37 @@ Op<Value> PartitionState::get_waiting(Bytes key, TableStore& store, TableRoot ro
     co_await check(interrupted(read));
   }
   if (found.entry.kind == format::EntryKind::value) co_return value_in_page(found.frame, found.entry.value);
+  Result<Value> value = co_await stored_value(found);
+  co_return value;
+}
+
+// Of an entry that is no plain value.
+Task<Result<Value>> PartitionState::stored_value(const FoundEntry& found) {
+  if (found.entry.kind != format::EntryKind::overflow) {
+    const PageId page{format::header_of(cache->bytes(found.frame)).page_id};
+    co_return misfit(*device, page, "has a tombstone, which trees do not hold");
+  }
   Result<Value> value = co_await overflow_value(found.entry.value);
   co_return value;
 }
 
-Op<Value> PartitionState::get_overflow(Bytes reference, ViewRef view) {
+Op<Value> PartitionState::get_stored(FoundEntry found, ViewRef view) {
   const GatePass pass(operations);
   const ViewRef held = std::move(view);
-  Result<Value> value = co_await overflow_value(reference);
+  Result<Value> value = co_await stored_value(found);
   co_return value;
+}
+
+// The first read of a table since it was opened has its content loaded.
+Op<Value> PartitionState::get_unloaded(TableState& table, Bytes key, ReadOptions read) {
+  const GatePass pass(operations);
+  const TablePin pin(table);
+  const std::string copy = key.str();
+  co_await check(publisher->load(table));
+  Op<Value> again = get_through_buffers(table, copy, read);
+  Result<Value> value = co_await again;
+  if (!value) co_return value.error();
+  co_return std::move(*value);
 }
 
 // The value is at hand; showing it has to wait until no crash can take it back.
@@ -206,8 +234,9 @@ Op<Value> PartitionState::get_pending(Value value, Sequence sequence) {
 Op<void> PartitionState::multi_get(TableState& table, std::span<const Bytes> keys, std::span<Value> values,
                                    ReadOptions read) {
   constexpr std::size_t kInline = 32;
-  const bool plain =
-      read.snapshot == nullptr && keys.size() <= kInline && buffers->empty() && !closing && table.newest().height != 0;
+  const bool indexed = table.kind() == TableKind::tree;
+  const bool plain = read.snapshot == nullptr && keys.size() <= kInline && buffers->empty() && !closing &&
+                     table.newest().height != 0 && (indexed || table.newest().content != nullptr);
   const Core::Scope scope(core);
   if (!plain) return multi_get_waiting(table, keys, values, read);
   MultiLookup lookups[kInline];
@@ -217,7 +246,7 @@ Op<void> PartitionState::multi_get(TableState& table, std::span<const Bytes> key
     lookups[i].key = keys[i];
   }
   table.counts.gets += keys.size();
-  key_index->find_many(table.id(), std::span(lookups, keys.size()));
+  if (indexed) key_index->find_many(table.id(), std::span(lookups, keys.size()));
   publisher->store_of(table).find_many(table.newest(), std::span(lookups, keys.size()));
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const MultiLookup& lookup = lookups[i];
@@ -231,7 +260,7 @@ Op<void> PartitionState::multi_get(TableState& table, std::span<const Bytes> key
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const FoundEntry& found = lookups[i].found;
     if (lookups[i].state == FindState::found) {
-      key_index->visited(table.id(), found.frame);
+      if (indexed) key_index->visited(table.id(), found.frame);
       values[i] = value_in_page(found.frame, found.entry.value);
     } else {
       values[i] = Value();

@@ -5,6 +5,8 @@
 
 #include <cambium/rt/check.h>
 
+#include "base/text.h"
+
 namespace cambium {
 
 namespace {
@@ -75,7 +77,10 @@ Task<Status> ScanState::start() {
   cursor_options.direction = forward() ? Direction::forward : Direction::reverse;
   cursor_options.readahead_pages =
       options_.readahead_pages != 0 ? options_.readahead_pages : partition_.options.readahead_pages;
-  cursor_ = partition_.publisher->store_of(table_).cursor(table_.at(snapshot_.generation()), cursor_options);
+  TableStore& store = partition_.publisher->store_of(table_);
+  TableRoot root = table_.at(snapshot_.generation());
+  co_await check(store.load(root));
+  cursor_ = store.cursor(root, cursor_options);
   const Bytes begin = forward() ? Bytes(from_) : Bytes(to_);
   const bool inclusive = forward() ? !from_exclusive_ : to_inclusive_;
   co_await check(cursor_->seek(begin, inclusive));
@@ -98,7 +103,8 @@ void ScanState::take_table_page() {
     // Values that have to be read replace what the page says: that needs entries of our own.
     const std::span<const format::EntryKind> kinds = cursor_->rest_of_kinds();
     for (std::size_t i = 0; i < rest.size(); ++i) {
-      if (kinds[i] == format::EntryKind::overflow) long_values_.push_back(i);
+      if (kinds[i] != format::EntryKind::value) long_values_.push_back(i);
+      unreadable_ = unreadable_ || kinds[i] == format::EntryKind::tombstone;
     }
     merged_.assign(rest.begin(), rest.end());
     rest = merged_;
@@ -142,7 +148,8 @@ void ScanState::merge_page() {
       break;
     }
     if (table_first) {
-      if (cursor_->kind() == format::EntryKind::overflow) long_values_.push_back(merged_.size());
+      if (cursor_->kind() != format::EntryKind::value) long_values_.push_back(merged_.size());
+      unreadable_ = unreadable_ || cursor_->kind() == format::EntryKind::tombstone;
       merged_.push_back(cursor_->entry());
       cursor_->step();
       continue;
@@ -194,6 +201,11 @@ Task<Status> ScanState::fill() {
 }
 
 Task<Status> ScanState::load_values() {
+  if (unreadable_) {
+    co_return Error(Errc::corruption, rt::str("table ", table_.name(), " of ", partition_.path,
+                                              " has a tombstone in a tree, which trees do not hold"),
+                    "run `cambium check`");
+  }
   for (const std::size_t index : long_values_) {
     ++partition_.counts.overflow_reads;
     OverflowBuffer value = co_await check(read_overflow(*partition_.device, OverflowView(merged_[index].value)));

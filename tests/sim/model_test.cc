@@ -65,6 +65,22 @@ TEST_CASE("model: random operations on several tables, with a log in every mode,
   CHECK(report.table_changes > 0);
 }
 
+TEST_CASE("model: random operations on tables of both kinds, with a log in every mode, agree with a map for each",
+          "[F02][F03][F09][F11][F18][R01]") {
+  const std::uint64_t cache_pages = GENERATE(std::uint64_t{64}, std::uint64_t{256}, std::uint64_t{4096});
+  CAPTURE(cache_pages);
+  ModelSetup setup = model_setup(test_seed(900 + cache_pages), cache_pages,
+                                 number_from_environment("CAMBIUM_MODEL_OPERATIONS", 200'000) / 2);
+  setup.tables = 4;
+  setup.levels = true;
+  setup.draw_log = true;
+  setup.reopen_every = 3'000;
+  ModelReport report;
+  run_simulated(setup, report);
+  print_report("sim, both kinds", cache_pages, report);
+  CHECK(report.recoveries > 0);
+}
+
 TEST_CASE("model: two runs of a simulated workload with one seed are the same I/O for I/O", "[S20]") {
   const ModelSetup setup = model_setup(test_seed(11), 16, 5'000);
   ModelReport report;

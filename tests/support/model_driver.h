@@ -28,6 +28,7 @@ struct ModelSetup {
   std::uint64_t operations = 10'000;
   Options options;             // of every open(); created by the first
   std::uint64_t keys = 2'000;  // different keys
+  bool levels = false;         // every other table is kept in levels
   std::size_t tables = 1;      // whose entries they are; with more than one, tables are renamed and dropped as well
   std::uint64_t held_max = 6;  // values, scans and gets kept at a time, each: they pin pages
   std::uint64_t flush_every = 300;  // operations between flushes, about

@@ -18,9 +18,10 @@ std::pair<SstablePtr, SstablePlace> sstable(std::uint64_t id, SstablePlace place
   return {table, place};
 }
 
-std::vector<std::uint64_t> ids(const CompactionPlan& plan) {
+// Levels times ten, and runs.
+std::vector<std::uint64_t> places(const CompactionPlan& plan) {
   std::vector<std::uint64_t> numbers;
-  for (const SstableId id : plan.inputs) numbers.push_back(static_cast<std::uint64_t>(id));
+  for (const SstablePlace place : plan.inputs) numbers.push_back(std::uint64_t{place.level} * 10 + place.run);
   std::sort(numbers.begin(), numbers.end());
   return numbers;
 }
@@ -30,11 +31,11 @@ const CompactionPolicy kPolicy{3, 2, "test"};
 TEST_CASE("compaction picker: level 0 is merged when it has as many runs as the policy says, all of them") {
   const auto two = LevelVersion::of({sstable(1, {0, 1}, "a", "m"), sstable(2, {0, 2}, "c", "z")}).value();
   CHECK(!pick_compaction(*two, kPolicy, 0));
-  CHECK(pick_compaction(*two, kPolicy, 0, true));
+  CHECK(pick_compaction(*two, kPolicy, 0, {}, true));
   const auto three = two->with({{}, {sstable(3, {0, 3}, "b", "d")}, {}});
   const auto plan = pick_compaction(*three, kPolicy, 0);
   REQUIRE(plan);
-  CHECK(ids(*plan) == std::vector<std::uint64_t>{1, 2, 3});
+  CHECK(places(*plan) == std::vector<std::uint64_t>{1, 2, 3});
   CHECK(plan->output.level == kBottomLevel);
   CHECK(plan->drop_tombstones);
 }
@@ -46,7 +47,7 @@ TEST_CASE("compaction picker: what goes to the bottom takes the run that is ther
                            .value();
   const auto plan = pick_compaction(*version, kPolicy, 0);
   REQUIRE(plan);
-  CHECK(ids(*plan) == std::vector<std::uint64_t>{1, 2, 3, 4, 5});
+  CHECK(places(*plan) == std::vector<std::uint64_t>{1, 2, 3, 61});
   CHECK(plan->output.run == 1);
   CHECK(plan->drop_tombstones);
 }
@@ -58,7 +59,7 @@ TEST_CASE("compaction picker: a bottom much larger than what comes gets a level 
                            .value();
   const auto plan = pick_compaction(*version, kPolicy, 0);
   REQUIRE(plan);
-  CHECK(ids(*plan) == std::vector<std::uint64_t>{1, 2, 3});
+  CHECK(places(*plan) == std::vector<std::uint64_t>{1, 2, 3});
   CHECK(plan->output.level < kBottomLevel);
   CHECK(!plan->drop_tombstones);
 }
@@ -72,7 +73,7 @@ TEST_CASE("compaction picker: nothing is put below runs that are newer than what
   REQUIRE(plan);
   CHECK(plan->output.level == 4);
   CHECK(plan->output.run == 8);
-  CHECK(ids(*plan) == std::vector<std::uint64_t>{1, 2, 3});
+  CHECK(places(*plan) == std::vector<std::uint64_t>{1, 2, 3});
 }
 
 TEST_CASE("compaction picker: the more is read, the fewer runs there are, and it says why") {

@@ -29,9 +29,7 @@ class LevelFixture {
  public:
   explicit LevelFixture(std::size_t frames, std::uint64_t sstable_pages = 16,
                         const SimOptions& options = {.seed = 1, .eager = true})
-      : tree(frames, 1024, options), store(*tree.cache, tree.store) {
-    store.set_sstable_pages_max(sstable_pages);
-  }
+      : tree(frames, 1024, options), store(*tree.cache, tree.store, sstable_pages) {}
 
   void apply(const Batch& batch) {
     const std::vector<Change> changes = TreeFixture::changes_of(batch);
@@ -61,15 +59,16 @@ class LevelFixture {
     Result<TableRoot> next = tree.base.run(publish(store, root, edit, ahead, writer));
     if (!next) FAIL(std::string(next.error().message()));
     root = *next;
+    compaction.published();
     tree.commit();
   }
   // False: nothing is due.
   bool compact_once(const CompactionPolicy& policy, bool settle = false) {
     if (!root.content) return false;
     for (unsigned level = 0; level < kBottomLevel; ++level) {
-      std::optional<CompactionPlan> plan = pick_compaction(version_of(root), policy, level, settle);
+      std::optional<CompactionPlan> plan = pick_compaction(version_of(root), policy, level, {}, settle);
       if (!plan) continue;
-      Compaction compaction(store, *plan, slice_pages);
+      Compaction compaction(store, *plan);
       while (!compaction.done(version_of(root))) slice(compaction);
       return true;
     }
@@ -126,7 +125,6 @@ class LevelFixture {
   Mutex lane;
   TableRoot root;
   Model model;
-  std::uint64_t slice_pages = 24;
 };
 
 }  // namespace cambium::test
