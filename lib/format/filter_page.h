@@ -3,11 +3,11 @@
 //
 //   offset size    field
 //   0      32      PageHeader   type filter, count = 63, level 0
-//   32     8       keys         of the sstable that the filter was made for   \
+//   32     8       keys         of the sstable that the filter was made for    |
 //   40     4       pages        of the whole filter                            | FilterRecord: the same in every
 //   44     1       probes       bits set and asked for per key, 1 .. 16        | page, and in what refers to them
 //   45     1       scheme       how a hash becomes bits: 1                     |
-//   46     2       reserved     zero                                          /
+//   46     2       reserved     zero                                           |
 //   48     4       index        of this page in the filter
 //   52     12      reserved     zero
 //   64     63 x 64 blocks       512 bits each

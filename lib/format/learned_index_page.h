@@ -24,9 +24,9 @@
 //   38     2     prefix_bytes
 //   40     2     epsilon          at most this far is a prediction from the truth, in leaves
 //   42     2     shared_max       no head is that of more leaves than these
-//   44     1     bound_bytes_max  after the prefix; 9 stands for all that is above 8, of which heads do not tell the rest
-//   45     19    reserved         zero
-//   64     8 x S starts           u64: the first head that segment i speaks for; ascending
+//   44     1     bound_bytes_max  after the prefix; 9 stands for all that is above 8, of which heads do not tell the
+//   rest 45     19    reserved         zero 64     8 x S starts           u64: the first head that segment i speaks
+//   for; ascending
 //   ..     8 x S slopes           u64: leaves per unit of head, as a fraction of 2^64
 //   ..     4 x S ordinals         u32: how many bounds are below the segment's start; not descending
 //   ..     4 x D checksums        u32, of the directory pages

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The filter of an sstable: "is this key perhaps in it?", answered from one cache line of one page.
 //
-// A blocked Bloom filter (Putze, Sanders, Singler 2007) over format/filter_page.h. A lookup asks the shape for the page,
-// fetches it through the cache like any other, and probes it. The writer collects hashes (key_hashes.h) until it knows
-// how many keys there are, makes a shape, and fills a FilterBuilder.
+// A blocked Bloom filter (Putze, Sanders, Singler 2007) over format/filter_page.h. A lookup asks the shape for the
+// page, fetches it through the cache like any other, and probes it. The writer collects hashes (key_hashes.h) until it
+// knows how many keys there are, makes a shape, and fills a FilterBuilder.
 //
 // Invariants
 //   1. A key that was added is found: no false negative, whatever the shape.
@@ -63,8 +63,8 @@ inline FilterPlace filter_place(const FilterShape& shape, std::uint64_t hash) no
   const rt::uint128 product = static_cast<rt::uint128>(hash) * shape.pages;
   const rt::uint128 rest = static_cast<rt::uint128>(static_cast<std::uint64_t>(product)) * format::kFilterBlocksPerPage;
   const auto block = static_cast<std::uint32_t>(rest >> 64);
-  return {static_cast<std::uint32_t>(product >> 64),
-          block * static_cast<std::uint32_t>(format::kFilterBlockBytes) + std::uint32_t{sizeof(format::FilterPageHeader)}};
+  return {static_cast<std::uint32_t>(product >> 64), block * static_cast<std::uint32_t>(format::kFilterBlockBytes) +
+                                                         std::uint32_t{sizeof(format::FilterPageHeader)}};
 }
 
 // Requires of both: !shape.empty(), and that the second gets the page that the first names. Any bytes are answered:

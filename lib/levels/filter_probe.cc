@@ -45,9 +45,9 @@ __attribute__((target("avx2"))) bool has_bits_avx2(const char* block, std::uint3
     const __m256i place = _mm256_mullo_epi32(_mm256_set1_epi32(static_cast<int>(bits)), powers);
     const __m256i word = _mm256_srli_epi32(place, 28);
     // The permutation takes the low three bits of `word`; the fourth, the sign of `place`, names the half.
-    const __m256i words = _mm256_castps_si256(_mm256_blendv_ps(
-        _mm256_castsi256_ps(_mm256_permutevar8x32_epi32(low, word)),
-        _mm256_castsi256_ps(_mm256_permutevar8x32_epi32(high, word)), _mm256_castsi256_ps(place)));
+    const __m256i words = _mm256_castps_si256(
+        _mm256_blendv_ps(_mm256_castsi256_ps(_mm256_permutevar8x32_epi32(low, word)),
+                         _mm256_castsi256_ps(_mm256_permutevar8x32_epi32(high, word)), _mm256_castsi256_ps(place)));
     // 1 in the lanes that are asked for, 0 in those beyond the last probe.
     const __m256i ones = _mm256_srli_epi32(_mm256_cmpgt_epi32(_mm256_set1_epi32(left), lanes), 31);
     const __m256i shift = _mm256_srli_epi32(_mm256_slli_epi32(place, 4), 27);

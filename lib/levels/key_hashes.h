@@ -4,8 +4,8 @@
 // Invariants
 //   1. Every hash added is drained exactly once.
 //
-// Units      8 bytes per key, in pieces of 64 KiB, each given back as soon as it is drained; no step copies what is there.
-// Errors     std::bad_alloc from add().
+// Units      8 bytes per key, in pieces of 64 KiB, each given back as soon as it is drained; no step copies what is
+// there. Errors     std::bad_alloc from add().
 #pragma once
 
 #include <cstddef>

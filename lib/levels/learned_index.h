@@ -44,16 +44,19 @@ inline std::uint64_t wide_head_of(const char* data, std::size_t bytes) noexcept 
   return head;
 }
 
-// How many of `count` ascending u64 at `heads` are below `head`: halving without a branch on what is found.
+// How many of `count` ascending u64 at `heads` are below `head`. Halving without a branch on what is found, then a
+// plain count of the last few, whose comparisons do not wait for each other.
 inline std::size_t count_wide_below(const char* heads, std::size_t count, std::uint64_t head) noexcept {
-  if (count == 0) return 0;
-  std::size_t base = 0;
-  for (std::size_t left = count; left > 1;) {
+  const char* base = heads;
+  std::size_t left = count;
+  while (left > 8) {
     const std::size_t half = left / 2;
-    base += rt::load_le64(heads + 8 * (base + half - 1)) < head ? half : 0;
+    base += rt::load_le64(base + 8 * (half - 1)) < head ? 8 * half : 0;
     left -= half;
   }
-  return base + (rt::load_le64(heads + 8 * base) < head ? 1 : 0);
+  std::size_t below = static_cast<std::size_t>(base - heads) / 8;
+  for (std::size_t i = 0; i < left; ++i) below += rt::load_le64(base + 8 * i) < head;
+  return below;
 }
 
 // Ordinals of leaves, both inclusive.
@@ -82,14 +85,17 @@ class LearnedSearch {
   friend class LearnedIndexView;
   static constexpr auto kPerPage = static_cast<std::uint32_t>(format::kDirectoryLeaves);
 
-  // Requires: next_ordinal >= segment.ordinal, head >= segment.start.
-  void predict(const Segment& segment, std::uint32_t next_ordinal, std::uint64_t head, std::uint32_t epsilon) noexcept {
-    const std::uint32_t room = next_ordinal - segment.ordinal;
+  // Requires: segment.ordinal <= next_ordinal <= last_leaf, head >= segment.start. The window is not cut off at the
+  // segment's ends, though the truth lies between them: windows of one width are searched without mispredictions.
+  void predict(const Segment& segment, std::uint32_t next_ordinal, std::uint64_t head, std::uint32_t epsilon,
+               std::uint32_t last_leaf) noexcept {
     const std::uint64_t rise = segment_rise(segment.slope, head - segment.start);
-    const std::uint32_t place = rise < room ? static_cast<std::uint32_t>(rise) : room;
+    const std::uint64_t room = next_ordinal - segment.ordinal;
+    const std::uint32_t place = segment.ordinal + static_cast<std::uint32_t>(rise < room ? rise : room);
     head_ = head;
-    lower_ = upper_ = segment.ordinal + (place > epsilon ? place - epsilon : 0);
-    window_ = room - place > epsilon ? segment.ordinal + place + epsilon : next_ordinal;
+    last_leaf_ = last_leaf;
+    lower_ = upper_ = place > epsilon ? place - epsilon : 0;
+    window_ = last_leaf - place > epsilon ? place + epsilon : last_leaf;
     predicted_ = {lower_, window_};
   }
 
@@ -146,8 +152,7 @@ class LearnedIndexView {
     if (after == 0) return LearnedSearch::at_leaf(0);
 
     LearnedSearch search;
-    search.predict(segment(after - 1), after < count ? ordinal(after) : last_leaf, head, epsilon());
-    search.last_leaf_ = last_leaf;
+    search.predict(segment(after - 1), after < count ? ordinal(after) : last_leaf, head, epsilon(), last_leaf);
     search.shared_max_ = header().shared_max;
     search.whole_ = header().bound_bytes_max != format::kLongBounds && suffix_bytes >= header().bound_bytes_max;
     search.done_ = search.lower_ == last_leaf;

@@ -74,7 +74,8 @@ void LearnedIndexBuilder::finish_head() {
   sharing_max_ = std::max(sharing_max_, sharing_);
   if (++next_ < heads_.size()) return;
   // Telling leaves of one head apart costs reading some of them, which must stay the exception.
-  if (sharing_max_ > format::kSharedHeadMax || sharing_leaves_ > heads_.size() / 8) return end(LearnedFit::shared_heads);
+  if (sharing_max_ > format::kSharedHeadMax || sharing_leaves_ > heads_.size() / 8)
+    return end(LearnedFit::shared_heads);
   begin_fitting(kEpsilonMin);
 }
 

@@ -9,7 +9,8 @@
 //
 // Invariants
 //   1. The same leaves give the same bytes.
-//   2. Among the epsilons tried the smallest wins whose segments fit the root, so a search never touches a third kind of
+//   2. Among the epsilons tried the smallest wins whose segments fit the root, so a search never touches a third kind
+//   of
 //      page.
 //
 // Units      12 bytes of memory per leaf. plan_some() does about 20 ns of work per leaf that it is allowed.
@@ -44,7 +45,8 @@ class LearnedIndexBuilder {
   void add(Bytes bound, std::uint32_t checksum);
   std::uint32_t leaf_count() const noexcept { return static_cast<std::uint32_t>(checksums_.size()); }
 
-  // Works on the plan for about `leaves_max` leaves, at least one. True: done. Requires: leaf_count() > 0, and no add() after.
+  // Works on the plan for about `leaves_max` leaves, at least one. True: done. Requires: leaf_count() > 0, and no add()
+  // after.
   bool plan_some(std::size_t leaves_max);
 
   // Requires of all below: planned.
@@ -89,9 +91,9 @@ class LearnedIndexBuilder {
 
   Phase phase_ = Phase::adding;
   LearnedFit fit_ = LearnedFit::good;
-  std::size_t next_ = 0;             // leaf that the phase looks at next
-  std::size_t epoch_ = 0;            // that of next_, while heads are made good
-  std::uint32_t sharing_ = 0;        // leaves up to next_ that have its head
+  std::size_t next_ = 0;       // leaf that the phase looks at next
+  std::size_t epoch_ = 0;      // that of next_, while heads are made good
+  std::uint32_t sharing_ = 0;  // leaves up to next_ that have its head
   std::uint32_t sharing_max_ = 0;
   std::uint32_t sharing_leaves_ = 0;  // leaves whose head is not theirs alone
   std::uint32_t epsilon_ = 0;

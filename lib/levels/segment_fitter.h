@@ -22,7 +22,7 @@
 namespace cambium {
 
 struct Segment {
-  std::uint64_t start = 0;    // x of its first point
+  std::uint64_t start = 0;  // x of its first point
   std::uint64_t slope = 0;
   std::uint32_t ordinal = 0;  // y of its first point
 };

@@ -81,16 +81,16 @@ inline Index build_index(const std::vector<std::string>& bounds, std::size_t ste
 
 // The shapes of keys that an index meets.
 enum class IndexKeys : unsigned {
-  uniform,     // 16 random bytes
-  short_keys,  // 1 to 9 random bytes: heads padded with zeros
-  sequential,  // big-endian numbers, one after the other
-  decimal,     // 16 digits
-  clustered,   // dense runs far apart
-  dictionary,  // words with common beginnings
-  powers,      // gaps of powers of two
-  prefixes,    // keys that are prefixes of others, also by zero bytes
-  ones,        // bytes of 0xff
-  long_prefix, // 900 bytes in common
+  uniform,      // 16 random bytes
+  short_keys,   // 1 to 9 random bytes: heads padded with zeros
+  sequential,   // big-endian numbers, one after the other
+  decimal,      // 16 digits
+  clustered,    // dense runs far apart
+  dictionary,   // words with common beginnings
+  powers,       // gaps of powers of two
+  prefixes,     // keys that are prefixes of others, also by zero bytes
+  ones,         // bytes of 0xff
+  long_prefix,  // 900 bytes in common
 };
 inline constexpr unsigned kIndexKeyShapes = 10;
 

@@ -48,14 +48,13 @@ TEST_CASE("learned index: damaged bytes are refused or answered within bounds", 
   int answered = 0;
   for (int round = 0; round < 3'000; ++round) {
     Index damaged = whole;
-    std::string& page =
-        random.chance(0.7) ? damaged.root : damaged.directory[random.below(damaged.directory.size())];
+    std::string& page = random.chance(0.7) ? damaged.root : damaged.directory[random.below(damaged.directory.size())];
     for (std::uint64_t n = random.between(1, 3); n != 0; --n) {
       // Mostly where the fields are; single bits, whole words, extremes.
       const std::size_t at = random.chance(0.3) ? random.below(64) & ~std::size_t{7} : random.below(kPageBytes / 8) * 8;
       const std::uint64_t old = rt::load_le64(page.data() + at);
-      const std::uint64_t values[] = {old ^ (std::uint64_t{1} << random.below(64)), random.next(), 0,
-                                      ~std::uint64_t{0}, old + 1, old - 1};
+      const std::uint64_t values[] = {
+          old ^ (std::uint64_t{1} << random.below(64)), random.next(), 0, ~std::uint64_t{0}, old + 1, old - 1};
       rt::store_le64(page.data() + at, values[random.below(6)]);
     }
     if (!valid(damaged)) continue;

@@ -55,8 +55,7 @@ void check_answer(const LeafSet& leaves, const Index& index, const std::string& 
   REQUIRE(range.last - range.first <= format::kSharedHeadMax);
   REQUIRE(search.prediction().last - search.prediction().first <= 2 * index.view().epsilon());
   // By the leaves' own first keys: the leaf that holds the key if any does, as a plain search of them finds it.
-  const std::uint32_t chosen =
-      choose_leaf(range, [&](std::uint32_t leaf) { return leaves.first_key(leaf) <= key; });
+  const std::uint32_t chosen = choose_leaf(range, [&](std::uint32_t leaf) { return leaves.first_key(leaf) <= key; });
   REQUIRE((chosen == wanted || (chosen + 1 == wanted && key < leaves.first_key(wanted))));
 }
 
@@ -70,7 +69,8 @@ TEST_CASE("learned index: answers as a plain search of the bounds does, for keys
   const Index index = build_index(leaves.bounds);
   // These have more keys with the same eight bytes than leaves may share, when there are many: branches are for them.
   const bool many = counts[seed - 1] > 10'000;
-  const bool may_share = shape == IndexKeys::prefixes || shape == IndexKeys::ones || (shape == IndexKeys::dictionary && many);
+  const bool may_share =
+      shape == IndexKeys::prefixes || shape == IndexKeys::ones || (shape == IndexKeys::dictionary && many);
   if (may_share && index.fit == LearnedFit::shared_heads) return;
   REQUIRE(index.fit == LearnedFit::good);
   REQUIRE(validate_learned_root(index.root.data()) == nullptr);
@@ -88,9 +88,13 @@ TEST_CASE("learned index: answers as a plain search of the bounds does, for keys
 }
 
 TEST_CASE("learned index: one to three leaves", "[F19]") {
-  const std::vector<std::vector<std::string>> sets = {
-      {""}, {"", "m"}, {"", std::string(1, '\0')}, {"", "\xff\xff\xff\xff\xff\xff\xff\xff\xff"}, {"", "a", "b"},
-      {"", "abc", "abcd"}, {"", "a", std::string(1024, 'a')}};
+  const std::vector<std::vector<std::string>> sets = {{""},
+                                                      {"", "m"},
+                                                      {"", std::string(1, '\0')},
+                                                      {"", "\xff\xff\xff\xff\xff\xff\xff\xff\xff"},
+                                                      {"", "a", "b"},
+                                                      {"", "abc", "abcd"},
+                                                      {"", "a", std::string(1024, 'a')}};
   for (const auto& bounds : sets) {
     CAPTURE(bounds.size(), bounds.back());
     const Index index = build_index(bounds);
@@ -98,7 +102,8 @@ TEST_CASE("learned index: one to three leaves", "[F19]") {
     REQUIRE(index.fit == LearnedFit::good);
     REQUIRE(validate_learned_root(index.root.data()) == nullptr);
     const LeafSet leaves{.keys = bounds, .first = {}, .bounds = bounds};
-    std::vector<std::string> probes = {std::string(1, '\0'), "a", "abc", "abcde", "b", "m", "ma", "l\xff", std::string(1024, '\xff')};
+    std::vector<std::string> probes = {std::string(1, '\0'),     "a", "abc", "abcde", "b", "m", "ma", "l\xff",
+                                       std::string(1024, '\xff')};
     probes.insert(probes.end(), bounds.begin() + 1, bounds.end());
     for (const std::string& key : probes) {
       const LeafRange range = index.search(key).range();
