@@ -85,8 +85,10 @@ class KvAdapter {
   virtual AsyncGetter* async_getter() { return nullptr; }
   // Durable puts with many in flight; null for an engine that has no such thing. Requires: LogMode::sync.
   virtual DurablePutter* durable_putter() { return nullptr; }
-  // Settings for configure() among which a fair comparison of durable puts takes the best.
+  virtual void sync_log() { fail("this engine has no adapter for its log"); }  // all puts durable, by the log alone
+  // Settings for configure() among which a fair comparison takes the best: of durable puts, of opening after a kill.
   virtual std::vector<std::string> durable_variants() const { return {""}; }
+  virtual std::vector<std::string> recovery_variants() const { return {""}; }
 
   virtual std::vector<std::string> data_files() const = 0;  // for the device ceilings: where the data lies
   virtual std::vector<Counter> counters() const { return {}; }

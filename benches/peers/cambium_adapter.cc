@@ -171,6 +171,8 @@ class CambiumAdapter final : public KvAdapter {
     check_status(finish(*core_, db_->flush(options)));
   }
 
+  void sync_log() override { check_status(finish(*core_, db_->durable(db_->last_sequence()))); }
+
   void bulk_load(const std::string&, EntrySource next) override { check_status(core_->run(load_sorted(*db_, next))); }
 
   bool get(std::string_view key, ValueFn use) override {

@@ -135,6 +135,8 @@ class RocksdbAdapter final : public KvAdapter {
 
   void sync() override { check(db_->Flush(rocksdb::FlushOptions()), "flush"); }  // table files are synced by it
 
+  void sync_log() override { check(db_->SyncWAL(), "sync the log"); }
+
   // Untimed: reads then meet one sorted level, the best case of an LSM engine.
   void settle() override {
     check(db_->Flush(rocksdb::FlushOptions()), "flush");
@@ -205,6 +207,7 @@ class RocksdbAdapter final : public KvAdapter {
     return {"", "enable_pipelined_write=true", recycled, recycled + ";enable_pipelined_write=true",
             recycled + ";allow_concurrent_memtable_write=false"};
   }
+  std::vector<std::string> recovery_variants() const override { return {"", "avoid_flush_during_recovery=true"}; }
 
   std::vector<std::string> data_files() const override {
     std::vector<rocksdb::LiveFileMetaData> files;
