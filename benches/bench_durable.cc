@@ -31,7 +31,7 @@ using namespace cambium::bench;
 namespace {
 
 constexpr std::uint64_t kVerifyMost = 100'000;
-constexpr double kTrialShare = 0.4;         // of --seconds, for each variant of the peer
+constexpr double kTrialShare = 0.4;          // of --seconds, for each variant of the peer
 constexpr unsigned kLogRecordOverhead = 28;  // about, of a record in a log beside key and value
 
 struct DurableOptions : Options {
@@ -42,12 +42,11 @@ struct DurableOptions : Options {
   double seconds = 1;
   std::uint64_t update_count = 1'000'000;
   std::string own_settings;
+  unsigned spin_us = 50;
   std::vector<std::string> only;
   bool quick = false;
 
-  bool wants(const char* part) const {
-    return only.empty() || std::find(only.begin(), only.end(), part) != only.end();
-  }
+  bool wants(const char* part) const { return only.empty() || std::find(only.begin(), only.end(), part) != only.end(); }
 };
 
 // Holds the calling thread on a core for a while; threads started meanwhile inherit it.
@@ -133,6 +132,7 @@ class DurableSide {
     engine_->configure(LogMode::sync, own_settings_);
     engine_->open(dir_, options_.memory_bytes);
     require(engine_->durable_putter() != nullptr, "this engine has no durable puts");
+    engine_->durable_putter()->set_spin_us(options_.spin_us);
   }
 
   Sample run(unsigned client_count, double seconds) {
@@ -195,11 +195,9 @@ class DurableBench {
     const Case work{.title = title, .sides = std::move(sides)};
     const auto settle = [this](unsigned) { quiesce(scratch_.path()); };
     const std::vector<Series> all = report_.alternate(std::vector{work}, options_.repetitions, settle)[0];
-    report_.verdict({.title = title,
-                     .ours = all[0].engine,
-                     .theirs = all[1].engine,
-                     .goal = count == 1 ? options_.bare_goal : 0},
-                    all[0].rates(), all[1].rates());
+    report_.verdict(
+        {.title = title, .ours = all[0].engine, .theirs = all[1].engine, .goal = count == 1 ? options_.bare_goal : 0},
+        all[0].rates(), all[1].rates());
     ours_.close_and_verify();
     if (peer_ == nullptr) return;
     report_.verdict({.title = title, .ours = all[0].engine, .theirs = all[2].engine, .goal = goal}, all[0].rates(),
@@ -218,9 +216,11 @@ class DurableBench {
     const RawSync work{.dir = scratch_.path(),
                        .bytes_per_write = static_cast<unsigned>((bytes + 4095) / 4096 * 4096),
                        .records_per_write = count,
-                       .seconds = options_.seconds};
-    return {"bare ring", "RWF_DSYNC writes of " + std::to_string(work.bytes_per_write) + " bytes, " +
-                             std::to_string(count) + " records each, on a zeroed file; spin 50 us, then block",
+                       .seconds = options_.seconds,
+                       .spin_us = options_.spin_us};
+    return {"bare ring",
+            "RWF_DSYNC writes of " + std::to_string(work.bytes_per_write) + " bytes, " + std::to_string(count) +
+                " records each, on a zeroed file; spin " + std::to_string(options_.spin_us) + " us, then block",
             "put", [this, work](unsigned) { return pinned([&] { return raw_sync_write(work); }); }};
   }
 
@@ -315,9 +315,8 @@ class BatchedBench {
                             [&run, index](unsigned repetition) { return run(index, repetition); }});
     }
     const auto all = report_.alternate(work, options_.repetitions);
-    report_.verdict(
-        {.title = title, .ours = all[0].engine, .theirs = all[1].engine, .goal = options_.batched_goal},
-        all[0].rates(), all[1].rates());
+    report_.verdict({.title = title, .ours = all[0].engine, .theirs = all[1].engine, .goal = options_.batched_goal},
+                    all[0].rates(), all[1].rates());
   }
 
   const DurableOptions& options_;
@@ -345,6 +344,9 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", options.seconds, "seconds per run of durable puts")->capture_default_str();
   app.add_option("--updates", options.update_count, "updates per run of the batched log")->capture_default_str();
   app.add_option("--ours-settings", options.own_settings, "more settings of our engine, e.g. wal_bytes_max=256MiB");
+  app.add_option("--spin-us", options.spin_us,
+                 "how long our loop and the bare one look for completions before they block")
+      ->capture_default_str();
   app.add_option("--only", options.only, "any of durable, load, steady; all when absent")
       ->delimiter(',')
       ->check(CLI::IsMember({"durable", "load", "steady"}));

@@ -45,9 +45,7 @@ struct RecoveryOptions : Options {
   std::uint64_t child_first = 0;
   std::uint64_t child_count = 0;
 
-  bool wants(const char* part) const {
-    return only.empty() || std::find(only.begin(), only.end(), part) != only.end();
-  }
+  bool wants(const char* part) const { return only.empty() || std::find(only.begin(), only.end(), part) != only.end(); }
   std::uint64_t records_of_mb(std::uint64_t mb) const {
     return mb * 1'000'000 / (kKeyBytes + value_bytes + kLogBytesPerRecord);
   }
@@ -97,11 +95,16 @@ class RecoverySide {
   Sample kill_and_open(std::uint64_t count) {
     const std::uint64_t first = workload_.key_count() + logged_;
     logged_ += count;
-    run_and_kill({"--ours", engine_name_, "--child-dir", dir_, "--child-settings", own_settings_, "--child-first",
-                  std::to_string(first), "--child-count", std::to_string(count), "--seed",
-                  std::to_string(options_.seed), "--keys", std::to_string(options_.key_count), "--value",
-                  std::to_string(options_.value_bytes), "--key-kind", options_.key_kind, "--memory",
-                  std::to_string(options_.memory_bytes)});
+    run_and_kill({"--ours",           engine_name_,
+                  "--child-dir",      dir_,
+                  "--child-settings", own_settings_,
+                  "--child-first",    std::to_string(first),
+                  "--child-count",    std::to_string(count),
+                  "--seed",           std::to_string(options_.seed),
+                  "--keys",           std::to_string(options_.key_count),
+                  "--value",          std::to_string(options_.value_bytes),
+                  "--key-kind",       options_.key_kind,
+                  "--memory",         std::to_string(options_.memory_bytes)});
     quiesce(dir_);
     Sample sample = measure([&] {
       open(LogMode::batched);
@@ -232,8 +235,9 @@ class RecoveryBench {
 
   void limit(const std::string& title, const Series& ours, double ms) {
     if (ms <= 0) return;
-    report_.verdict({.title = title + ", ms", .ours = ours.engine, .theirs = "the limit", .less_is_better = true, .goal = 1},
-                    ours.extras("open_ms"), std::vector(ours.samples.size(), ms));
+    report_.verdict(
+        {.title = title + ", ms", .ours = ours.engine, .theirs = "the limit", .less_is_better = true, .goal = 1},
+        ours.extras("open_ms"), std::vector(ours.samples.size(), ms));
   }
 
   void add_clean_side(const std::string& engine_name, LogMode log, const char* what, Workload& workload,
@@ -255,10 +259,10 @@ class RecoveryBench {
     engine.bulk_load(engine.bulk_methods().front(), next);
     const std::string settings = engine.settings();
     engine.close();
-    work.sides.push_back({engine.name() + " " + what, settings, "open",
-                          [this, &engine, &workload, dir](unsigned repetition) {
-                            return clean_open(engine, workload, dir, repetition);
-                          }});
+    work.sides.push_back(
+        {engine.name() + " " + what, settings, "open", [this, &engine, &workload, dir](unsigned repetition) {
+           return clean_open(engine, workload, dir, repetition);
+         }});
   }
 
   Sample clean_open(KvAdapter& engine, Workload& workload, const std::string& dir, unsigned repetition) {

@@ -27,6 +27,9 @@ class DurablePutter {
   // Keeps a put in flight for every slot below `slot_count` until all of them are done.
   virtual void run(PutClients& clients, unsigned slot_count) = 0;
 
+  // How long a wait looks for completions before it blocks. False: the engine has no such setting.
+  virtual bool set_spin_us(unsigned) { return false; }
+
  protected:
   ~DurablePutter() = default;
 };

@@ -5,8 +5,8 @@
 // write is RWF_DSYNC, and the next one leaves when it has completed. The ring is set up, and waited for, as in
 // raw_ring.h: it looks for completions for `spin_us`, yielding, and then blocks, as the engine's own loop does.
 //
-// Units      bytes_per_write: multiples of 4 KiB; the operations counted are records, `records_per_write` in each write.
-// Errors     a short write or a refused ring ends the program.
+// Units      bytes_per_write: multiples of 4 KiB; the operations counted are records, `records_per_write` in each
+// write. Errors     a short write or a refused ring ends the program.
 #pragma once
 
 #include <cstdint>

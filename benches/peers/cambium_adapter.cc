@@ -102,6 +102,11 @@ class CambiumPutter final : public DurablePutter {
 
   void run(PutClients& clients, unsigned slot_count) override { core_.run(put_all(*this, clients, slot_count)); }
 
+  bool set_spin_us(unsigned spin_us) override {
+    core_.set_spin_us(spin_us);
+    return true;
+  }
+
  private:
   static Task<void> put(Partition& db, PutClients& clients, unsigned slot, unsigned& left, Event& done) {
     std::string_view key;

@@ -62,7 +62,8 @@ class RocksdbPutter final : public DurablePutter {
   void run(PutClients& clients, unsigned slot_count) override {
     if (slot_count == 1) return put(clients, 0);
     std::vector<std::thread> threads;
-    for (unsigned slot = 0; slot < slot_count; ++slot) threads.emplace_back([this, &clients, slot] { put(clients, slot); });
+    for (unsigned slot = 0; slot < slot_count; ++slot)
+      threads.emplace_back([this, &clients, slot] { put(clients, slot); });
     for (std::thread& thread : threads) thread.join();
   }
 
@@ -96,8 +97,9 @@ class RocksdbAdapter final : public KvAdapter {
   std::string settings() const override {
     return "direct reads, flushes and compactions; no compression; Bloom 10 bits; block cache " +
            std::to_string(memory_bytes_ >> 20) + " MiB; index, filters and write buffers " +
-           std::to_string(kWriteBufferCount) + " x " + std::to_string(kWriteBufferBytes >> 20) +
-           " MiB on top; WAL " + log_text() + "; 2 background jobs; multi_get with io_uring and async_io; loads compacted before "
+           std::to_string(kWriteBufferCount) + " x " + std::to_string(kWriteBufferBytes >> 20) + " MiB on top; WAL " +
+           log_text() +
+           "; 2 background jobs; multi_get with io_uring and async_io; loads compacted before "
            "reads; " CAMBIUM_BENCH_ROCKSDB_BUILD;
   }
 

@@ -105,9 +105,7 @@ Task<Status> PartitionState::open_device() {
   co_return ready;
 }
 
-char* PartitionState::superblock_pages() noexcept {
-  return arena->data();
-}
+char* PartitionState::superblock_pages() noexcept { return arena->data(); }
 
 // The parts allocate like any container; what the system refuses is an answer to whoever chose the sizes.
 Status PartitionState::build_memory() {

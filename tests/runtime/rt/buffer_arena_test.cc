@@ -19,7 +19,8 @@ constexpr std::size_t kPage = 4096;
 std::size_t resident_pages(char* data, std::size_t bytes) {
   std::vector<unsigned char> pages(bytes / kPage);
   REQUIRE(::mincore(data, bytes, pages.data()) == 0);
-  return static_cast<std::size_t>(std::count_if(pages.begin(), pages.end(), [](unsigned char p) { return (p & 1) != 0; }));
+  return static_cast<std::size_t>(
+      std::count_if(pages.begin(), pages.end(), [](unsigned char p) { return (p & 1) != 0; }));
 }
 
 TEST_CASE("buffer arena: a piece gets its index when it is first asked for, and keeps it") {
