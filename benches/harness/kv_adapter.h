@@ -23,11 +23,16 @@
 #include <vector>
 
 #include "harness/async_getter.h"
+#include "harness/durable_putter.h"
+#include "harness/fail.h"
 #include "harness/function_ref.h"
 
 namespace cambium::bench {
 
 enum class Direction { forward, reverse };
+
+// The log that an engine keeps: none; one whose writes no put waits for; one that every durable put waits for.
+enum class LogMode { none, batched, sync };
 
 // A figure that the engine counts itself, e.g. {"pages_written", 1234}; monotonic since open().
 struct Counter {
@@ -50,6 +55,10 @@ class KvAdapter {
 
   virtual std::string name() const = 0;      // "lmdb 0.9.24"
   virtual std::string settings() const = 0;  // one line: all that was set differently from the defaults
+
+  // For the next open(): the log, and settings in the engine's own words ("" = as its experts would). Errors: a mode
+  // or a setting that the engine does not have ends the program.
+  virtual void configure(LogMode log, const std::string& own_settings);
 
   // Opens the database in `dir`, creating it when there is none. An engine that can hold itself to a
   // memory budget keeps to `memory_bytes`; one that cannot says so in settings().
@@ -74,9 +83,19 @@ class KvAdapter {
 
   // Gets with many in flight on this thread; null for an engine that has no such thing.
   virtual AsyncGetter* async_getter() { return nullptr; }
+  // Durable puts with many in flight; null for an engine that has no such thing. Requires: LogMode::sync.
+  virtual DurablePutter* durable_putter() { return nullptr; }
+  virtual void sync_log() { fail("this engine has no adapter for its log"); }  // all puts durable, by the log alone
+  // Settings for configure() among which a fair comparison takes the best: of durable puts, of opening after a kill.
+  virtual std::vector<std::string> durable_variants() const { return {""}; }
+  virtual std::vector<std::string> recovery_variants() const { return {""}; }
 
   virtual std::vector<std::string> data_files() const = 0;  // for the device ceilings: where the data lies
   virtual std::vector<Counter> counters() const { return {}; }
 };
+
+inline void KvAdapter::configure(LogMode log, const std::string& own_settings) {
+  require(log == LogMode::none && own_settings.empty(), "this engine has no adapter for its log");
+}
 
 }  // namespace cambium::bench

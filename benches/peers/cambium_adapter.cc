@@ -95,6 +95,40 @@ class CambiumGetter final : public AsyncGetter {
   Partition& db_;
 };
 
+// Durable puts with many in flight: a coroutine for each slot.
+class CambiumPutter final : public DurablePutter {
+ public:
+  CambiumPutter(Core& core, Partition& db) : core_(core), db_(db) {}
+
+  void run(PutClients& clients, unsigned slot_count) override { core_.run(put_all(*this, clients, slot_count)); }
+
+  bool set_spin_us(unsigned spin_us) override {
+    core_.set_spin_us(spin_us);
+    return true;
+  }
+
+ private:
+  static Task<void> put(Partition& db, PutClients& clients, unsigned slot, unsigned& left, Event& done) {
+    std::string_view key;
+    std::string_view value;
+    while (clients.next(slot, key, value)) {
+      const Status status = co_await db.put(key, value);
+      check_status(status);
+      clients.on_durable(slot);
+    }
+    if (--left == 0) done.set();
+  }
+  static Task<void> put_all(CambiumPutter& self, PutClients& clients, unsigned slot_count) {
+    unsigned left = slot_count;
+    Event done;
+    for (unsigned slot = 0; slot < slot_count; ++slot) self.core_.spawn(put(self.db_, clients, slot, left, done));
+    co_await done.wait();
+  }
+
+  Core& core_;
+  Partition& db_;
+};
+
 class CambiumAdapter final : public KvAdapter {
  public:
   ~CambiumAdapter() override { close(); }
@@ -102,23 +136,31 @@ class CambiumAdapter final : public KvAdapter {
   std::string name() const override { return std::string("cambium ") + version(); }
   std::string settings() const override {
     return "one core, direct I/O, memory " + std::to_string(memory_bytes_ >> 20) +
-           " MiB for everything, CRC-32C verified on every page read, no compression";
+           " MiB for everything, CRC-32C verified on every page read, no compression" + log_text();
+  }
+
+  void configure(LogMode log, const std::string& own_settings) override {
+    constexpr std::array<const char*, 3> kModes{"wal=none", "wal=batched", "wal=sync"};
+    own_settings_ = kModes[static_cast<std::size_t>(log)];
+    if (!own_settings.empty()) own_settings_ += ";" + own_settings;
   }
 
   void open(const std::string& dir, std::uint64_t memory_bytes) override {
     path_ = dir + "/data.cambium";
     memory_bytes_ = memory_bytes;
     core_ = value_of(Core::create());
-    Options options;
+    Options options = value_of(Options::parse(own_settings_));
     options.path = path_;
     options.memory_bytes = memory_bytes;
     db_.emplace(value_of(finish(*core_, Partition::open(*core_, options))));
     getter_.emplace(*core_, *db_);
+    putter_.emplace(*core_, *db_);
   }
 
   void close() override {
     if (!db_) return;
     getter_.reset();
+    putter_.reset();
     check_status(finish(*core_, db_->close()));
     db_.reset();
     core_.reset();
@@ -133,6 +175,8 @@ class CambiumAdapter final : public KvAdapter {
     options.trim = false;  // giving space back is not part of being durable
     check_status(finish(*core_, db_->flush(options)));
   }
+
+  void sync_log() override { check_status(finish(*core_, db_->durable(db_->last_sequence()))); }
 
   void bulk_load(const std::string&, EntrySource next) override { check_status(core_->run(load_sorted(*db_, next))); }
 
@@ -171,6 +215,7 @@ class CambiumAdapter final : public KvAdapter {
   }
 
   AsyncGetter* async_getter() override { return &*getter_; }
+  DurablePutter* durable_putter() override { return &*putter_; }
   std::vector<std::string> data_files() const override { return {path_}; }
 
   std::vector<Counter> counters() const override {
@@ -183,11 +228,15 @@ class CambiumAdapter final : public KvAdapter {
   }
 
  private:
+  std::string log_text() const { return own_settings_.empty() ? "" : "; " + own_settings_; }
+
   std::string path_;
+  std::string own_settings_;
   std::uint64_t memory_bytes_ = 0;
   std::unique_ptr<Core> core_;
   std::optional<Partition> db_;
   std::optional<CambiumGetter> getter_;
+  std::optional<CambiumPutter> putter_;
 };
 
 }  // namespace

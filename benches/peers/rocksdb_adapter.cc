@@ -4,12 +4,15 @@
 //
 // Its indexes, filters and write buffers come on top of the budget: RocksDB gets more memory than the others,
 // not less.
+// With a log it is set up for durable puts as its experts would: logs recycled, so that a sync changes no size, and
+// two logs written and retired before the first measurement; which write queue is best is left to durable_variants().
 // Build it with tools/build-rocksdb; distribution packages have assertions on and are no fair peer.
 //
 // Invariants
 //   1. Background threads are started by the maker, before a benchmark pins its own thread.
 //   2. Everything put is in synced table files when sync() or bulk_load() returns.
 #include <rocksdb/cache.h>
+#include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
@@ -19,6 +22,8 @@
 #include <rocksdb/version.h>
 #include <rocksdb/write_batch.h>
 #include <time.h>
+
+#include <thread>
 
 #include "harness/batch_getter.h"
 #include "harness/fail.h"
@@ -49,6 +54,33 @@ void check(const rocksdb::Status& status, const char* what) {
 rocksdb::Slice slice_of(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 std::string_view view_of(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
 
+// Durable puts: one thread for each slot, as RocksDB's clients are; its group commit gathers them.
+class RocksdbPutter final : public DurablePutter {
+ public:
+  explicit RocksdbPutter(std::unique_ptr<rocksdb::DB>& db) : db_(db) { write_options_.sync = true; }
+
+  void run(PutClients& clients, unsigned slot_count) override {
+    if (slot_count == 1) return put(clients, 0);
+    std::vector<std::thread> threads;
+    for (unsigned slot = 0; slot < slot_count; ++slot)
+      threads.emplace_back([this, &clients, slot] { put(clients, slot); });
+    for (std::thread& thread : threads) thread.join();
+  }
+
+ private:
+  void put(PutClients& clients, unsigned slot) {
+    std::string_view key;
+    std::string_view value;
+    while (clients.next(slot, key, value)) {
+      check(db_->Put(write_options_, slice_of(key), slice_of(value)), "durable put");
+      clients.on_durable(slot);
+    }
+  }
+
+  std::unique_ptr<rocksdb::DB>& db_;
+  rocksdb::WriteOptions write_options_;
+};
+
 class RocksdbAdapter final : public KvAdapter {
  public:
   RocksdbAdapter() {
@@ -65,18 +97,28 @@ class RocksdbAdapter final : public KvAdapter {
   std::string settings() const override {
     return "direct reads, flushes and compactions; no compression; Bloom 10 bits; block cache " +
            std::to_string(memory_bytes_ >> 20) + " MiB; index, filters and write buffers " +
-           std::to_string(kWriteBufferCount) + " x " + std::to_string(kWriteBufferBytes >> 20) +
-           " MiB on top; WAL off; 2 background jobs; multi_get with io_uring and async_io; loads compacted before "
+           std::to_string(kWriteBufferCount) + " x " + std::to_string(kWriteBufferBytes >> 20) + " MiB on top; WAL " +
+           log_text() +
+           "; 2 background jobs; multi_get with io_uring and async_io; loads compacted before "
            "reads; " CAMBIUM_BENCH_ROCKSDB_BUILD;
+  }
+
+  void configure(LogMode log, const std::string& own_settings) override {
+    log_ = log;
+    own_settings_ = own_settings;
+    write_options_.disableWAL = log == LogMode::none;
   }
 
   void open(const std::string& dir, std::uint64_t memory_bytes) override {
     dir_ = dir;
     memory_bytes_ = memory_bytes;
     options_ = make_options(memory_bytes);
+    if (log_ != LogMode::none) options_.allow_concurrent_memtable_write = true;  // its default, for many writers
+    check(rocksdb::GetOptionsFromString(rocksdb::Options(options_), own_settings_, &options_), "settings");
     rocksdb::DB* opened = nullptr;
     check(rocksdb::DB::Open(options_, dir, &opened), "open");
     db_.reset(opened);
+    if (log_ == LogMode::sync && options_.recycle_log_file_num != 0) prepare_logs();
   }
 
   void close() override {
@@ -94,6 +136,8 @@ class RocksdbAdapter final : public KvAdapter {
   void commit() override {}  // a put is visible when it returns
 
   void sync() override { check(db_->Flush(rocksdb::FlushOptions()), "flush"); }  // table files are synced by it
+
+  void sync_log() override { check(db_->SyncWAL(), "sync the log"); }
 
   // Untimed: reads then meet one sorted level, the best case of an LSM engine.
   void settle() override {
@@ -158,6 +202,14 @@ class RocksdbAdapter final : public KvAdapter {
   }
 
   AsyncGetter* async_getter() override { return &batch_getter_; }
+  DurablePutter* durable_putter() override { return &putter_; }
+  std::vector<std::string> durable_variants() const override {
+    // Recycled logs need a recovery mode that accepts them.
+    const std::string recycled = "recycle_log_file_num=4;wal_recovery_mode=kTolerateCorruptedTailRecords";
+    return {"", "enable_pipelined_write=true", recycled, recycled + ";enable_pipelined_write=true",
+            recycled + ";allow_concurrent_memtable_write=false"};
+  }
+  std::vector<std::string> recovery_variants() const override { return {"", "avoid_flush_during_recovery=true"}; }
 
   std::vector<std::string> data_files() const override {
     std::vector<rocksdb::LiveFileMetaData> files;
@@ -188,6 +240,24 @@ class RocksdbAdapter final : public KvAdapter {
     table.data_block_index_type = rocksdb::BlockBasedTableOptions::kDataBlockBinaryAndHash;
     options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
     return options;
+  }
+
+  std::string log_text() const {
+    if (log_ == LogMode::none) return "off";
+    return (log_ == LogMode::sync ? "on, durable puts with sync=true" : "on, not synced") +
+           (own_settings_.empty() ? std::string() : " (" + own_settings_ + ")");
+  }
+
+  // Leaves retired logs to be recycled: written ones, so that later syncs change neither size nor extents.
+  void prepare_logs() {
+    constexpr std::uint64_t kLogBytes = std::uint64_t{48} << 20;
+    const std::string key(1, '\xFF');  // behind every key of a workload; deleted again
+    const std::string value(std::size_t{64} << 10, 'v');
+    for (int log = 0; log < 3; ++log) {
+      for (std::uint64_t bytes = 0; bytes < kLogBytes; bytes += value.size()) put(key, value);
+      check(db_->Delete(write_options_, key), "delete");
+      check(db_->Flush(rocksdb::FlushOptions()), "flush");
+    }
   }
 
   void ingest(EntrySource next) {
@@ -230,6 +300,8 @@ class RocksdbAdapter final : public KvAdapter {
 
   std::string dir_;
   std::uint64_t memory_bytes_ = 0;
+  LogMode log_ = LogMode::none;
+  std::string own_settings_;
   rocksdb::Options options_;
   rocksdb::WriteOptions write_options_;
   rocksdb::ReadOptions read_options_;
@@ -240,6 +312,7 @@ class RocksdbAdapter final : public KvAdapter {
   std::vector<rocksdb::PinnableSlice> batch_values_;
   std::vector<rocksdb::Status> batch_statuses_;
   BatchGetter batch_getter_{*this};
+  RocksdbPutter putter_{db_};
 };
 
 }  // namespace

@@ -153,7 +153,7 @@ class PartitionState {
   // open.cc
   Task<Status> open_device();
   Task<Result<bool>> open_file();
-  char* superblock_pages() noexcept;  // the end of the arena
+  char* superblock_pages() noexcept;  // the begin of the arena
   Status build_memory();
   Status map_memory();
   Task<Status> create_file();

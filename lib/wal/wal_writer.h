@@ -3,7 +3,7 @@
 //
 // Between the write path, which appends records and waits for their durability, and the block device. An append is a
 // copy into the staging buffer being filled. At the end of a turn of the loop, what has gathered leaves as one group,
-// unless two group writes are in flight: then it gathers on, and leaves when one of them completes.
+// unless two group writes are in flight, or one that will soon be done: then it gathers on, and leaves after that.
 //
 // A group is written durably (RWF_DSYNC) when somebody asked for the durability of something in it, plainly otherwise.
 // Plain groups that are asked for later are made durable by a device sync; durability_ledger.h says what is durable.
@@ -164,9 +164,10 @@ class WalWriter {
     std::uint32_t first_record = 0;
     Sequence first_ended{};  // of the records that end here
     Sequence last_ended{};
-    Sequence last_before{};    // newest record that ended before this group
-    std::uint64_t offset = 0;  // in the file, of what is written
-    bool busy = false;         // from opening to completion
+    Sequence last_before{};     // newest record that ended before this group
+    std::uint64_t offset = 0;   // in the file, of what is written
+    bool busy = false;          // from opening to completion
+    std::int64_t began_ns = 0;  // when it was submitted
 
     char* header() const noexcept { return data + lead_bytes; }
     char* payload() const noexcept { return header() + format::kWalGroupHeaderBytes; }
@@ -193,8 +194,10 @@ class WalWriter {
 
   // Groups to the device.
   void schedule_pump() noexcept;
+  void arm_pump(std::int64_t deadline_ns) noexcept;
   void pump() noexcept;
   bool leaves_now() const noexcept;
+  bool worth_a_write() const noexcept;
   void seal(Group& group) noexcept;
   void submit(Group& group) noexcept;
   void completed(Group& group) noexcept;
@@ -218,11 +221,13 @@ class WalWriter {
   rt::RingQueue<Group*> closed_;
   Group* filling_ = nullptr;
   unsigned in_flight_ = 0;
-  std::uint64_t tail_;             // where the next group begins
-  std::uint64_t synced_recorded_;  // the highest synced_position that a group carries
-  bool resumed_ = true;            // the next group is the first one of this writer
-  bool large_ = false;             // append_large() is under way
-  Sequence record_first_{};        // of the record being put
+  std::int64_t flight_began_ns_ = 0;  // of the group submitted last
+  std::int64_t flight_ns_ = 0;        // how long the one took that completed last
+  std::uint64_t tail_;                // where the next group begins
+  std::uint64_t synced_recorded_;     // the highest synced_position that a group carries
+  bool resumed_ = true;               // the next group is the first one of this writer
+  bool large_ = false;                // append_large() is under way
+  Sequence record_first_{};           // of the record being put
 
   Sequence last_appended_;
   Sequence wanted_{};                 // durable up to here, as asked for
@@ -230,6 +235,7 @@ class WalWriter {
   Sync sync_;
   Status error_;
   rt::Timer pump_timer_;
+  bool gathering_ = false;  // the timer gives those time who were woken
   rt::Timer interval_timer_;
   rt::WaitQueue room_;
   rt::WaitQueue progress_;

@@ -5,31 +5,35 @@
 #include <cerrno>
 #include <utility>
 
-#include "base/assert.h"
 #include "base/text.h"
 #include "rt/io_backend.h"
 #include "rt/posix_file.h"
 
 namespace cambium::rt {
 
-Result<BufferArena> BufferArena::create(Core& core, std::size_t bytes) {
+Result<BufferArena> BufferArena::create(Core& core, std::size_t bytes, std::size_t piece_bytes) {
   if (bytes == 0) return Error(Errc::invalid_argument, "a buffer arena of 0 bytes", "give it some memory");
   HugeMemory memory = HugeMemory::map(bytes);
   if (!memory) {
     return Error(Errc::resource, str("cannot map ", format_bytes(bytes), " of memory: ", errno_text(errno)),
                  "lower memory_bytes");
   }
-  return BufferArena(core, std::move(memory));
+  const std::size_t wished = piece_bytes == 0 ? kPieceBytesMax : std::max(piece_bytes, memory.size() / kPiecesMax);
+  const std::size_t whole_pages = (wished + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
+  return BufferArena(core, std::move(memory), std::min(whole_pages, kPieceBytesMax));
 }
 
-BufferArena::BufferArena(Core& core, HugeMemory memory) noexcept : core_(&core), memory_(std::move(memory)) {
-  for (std::size_t at = 0; at < size(); at += kPieceBytes) {
-    indexes_.push_back(core_->backend().register_buffer(data() + at, std::min(kPieceBytes, size() - at)));
-  }
-}
+BufferArena::BufferArena(Core& core, HugeMemory memory, std::size_t piece_bytes) noexcept
+    : core_(&core),
+      memory_(std::move(memory)),
+      piece_bytes_(piece_bytes),
+      indexes_((memory_.size() + piece_bytes - 1) / piece_bytes, kNotAsked) {}
 
 BufferArena::BufferArena(BufferArena&& other) noexcept
-    : core_(other.core_), memory_(std::move(other.memory_)), indexes_(std::move(other.indexes_)) {
+    : core_(other.core_),
+      memory_(std::move(other.memory_)),
+      piece_bytes_(other.piece_bytes_),
+      indexes_(std::move(other.indexes_)) {
   other.indexes_.clear();
 }
 
@@ -38,6 +42,7 @@ BufferArena& BufferArena::operator=(BufferArena&& other) noexcept {
     release();
     core_ = other.core_;
     memory_ = std::move(other.memory_);
+    piece_bytes_ = other.piece_bytes_;
     indexes_ = std::move(other.indexes_);
     other.indexes_.clear();
   }
@@ -54,16 +59,15 @@ void BufferArena::release() noexcept {
   indexes_.clear();
 }
 
-bool BufferArena::registered() const noexcept {
-  return !indexes_.empty() &&
-         std::all_of(indexes_.begin(), indexes_.end(), [](std::int32_t index) { return index >= 0; });
+// A refused piece is not asked for again: the next one may still fit the limit, and a read of it is no reason to try.
+std::int32_t BufferArena::register_piece(std::size_t piece) const noexcept {
+  const std::size_t at = piece * piece_bytes_;
+  return indexes_[piece] = core_->backend().register_buffer(data() + at, std::min(piece_bytes_, size() - at));
 }
 
-std::int32_t BufferArena::index_of(const char* data, std::size_t bytes) const noexcept {
-  CAMBIUM_ASSERT(data >= this->data() && bytes != 0 && data + bytes <= this->data() + size());
-  const auto at = static_cast<std::size_t>(data - this->data());
-  const std::size_t piece = at / kPieceBytes;
-  return (at + bytes - 1) / kPieceBytes == piece ? indexes_[piece] : -1;
+bool BufferArena::registered() const noexcept {
+  if (indexes_.empty() || index_of(data(), 1) < 0) return false;
+  return std::none_of(indexes_.begin(), indexes_.end(), [](std::int32_t index) { return index == -1; });
 }
 
 }  // namespace cambium::rt

@@ -18,7 +18,7 @@ namespace cambium::rt {
 namespace {
 
 constexpr unsigned kFileSlots = 64;
-constexpr unsigned kBufferSlots = 64;
+constexpr unsigned kBufferSlots = 4096;
 constexpr unsigned kCompletionsPerEntry = 4;  // completion queue entries per submission queue entry
 
 // Later ones need earlier ones: DEFER_TASKRUN needs SINGLE_ISSUER, TASKRUN_FLAG needs one of the TASKRUN modes.
@@ -154,6 +154,8 @@ void UringBackend::register_features() {
   }
   if (const int outcome = io_uring_register_buffers_sparse(&ring_, kBufferSlots); outcome == 0) {
     buffers_registered_ = true;
+    free_buffers_.reserve(kBufferSlots);
+    for (unsigned slot = kBufferSlots; slot != 0; --slot) free_buffers_.push_back(static_cast<std::uint16_t>(slot - 1));
   } else {
     add_note("registered buffers", errno_text(-outcome));
   }
@@ -224,12 +226,11 @@ void UringBackend::close_file(std::int32_t handle) noexcept {
 
 std::int32_t UringBackend::register_buffer(char* data, std::size_t bytes) noexcept {
   if (!buffers_registered_) return -1;
-  unsigned slot = 0;
-  while (slot < kBufferSlots && (buffers_used_ >> slot & 1) != 0) ++slot;
-  if (slot == kBufferSlots) {
+  if (free_buffers_.empty()) {
     add_note("some registered buffers", "all slots are taken");
     return -1;
   }
+  const unsigned slot = free_buffers_.back();
   const iovec piece = {.iov_base = data, .iov_len = bytes};
   const int outcome = io_uring_register_buffers_update_tag(&ring_, slot, &piece, nullptr, 1);
   if (outcome != 1) {
@@ -238,17 +239,17 @@ std::int32_t UringBackend::register_buffer(char* data, std::size_t bytes) noexce
              error == ENOMEM ? str(errno_text(error), " (raise ulimit -l)") : errno_text(error));
     return -1;
   }
-  buffers_used_ |= std::uint64_t{1} << slot;
+  free_buffers_.pop_back();
   return static_cast<std::int32_t>(slot);
 }
 
 void UringBackend::unregister_buffer(std::int32_t index) noexcept {
   CAMBIUM_ASSERT(index >= 0 && index < static_cast<std::int32_t>(kBufferSlots));
   const auto slot = static_cast<unsigned>(index);
-  CAMBIUM_ASSERT((buffers_used_ >> slot & 1) != 0);
   const iovec none = {.iov_base = nullptr, .iov_len = 0};
   static_cast<void>(io_uring_register_buffers_update_tag(&ring_, slot, &none, nullptr, 1));
-  buffers_used_ &= ~(std::uint64_t{1} << slot);
+  CAMBIUM_ASSERT(free_buffers_.size() < kBufferSlots);
+  free_buffers_.push_back(static_cast<std::uint16_t>(slot));
 }
 
 Result<std::unique_ptr<IoBackend>> make_uring_backend(const CoreOptions& options) {

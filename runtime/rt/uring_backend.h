@@ -124,7 +124,7 @@ class UringBackend final : public IoBackend {
   RequestList finished_;  // result known, complete() not yet called
 
   std::vector<File> files_;
-  std::uint64_t buffers_used_ = 0;  // bit i: slot i
+  std::vector<std::uint16_t> free_buffers_;  // slots
   IoCounters counters_;
   std::string note_;
 };
