@@ -17,9 +17,11 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   if (!parse_lsm_options(options, argc, argv, exit_code)) return exit_code;
 
-  const StoreOptions store_options{.cores = options.cores, .kind = options.kind, .peer_options = options.peer_options};
-  const auto ours = make_store(options.ours, store_options);
-  const auto theirs = make_store(options.peer, store_options);
+  // Without the peer's options: so RocksDB can also be compared with RocksDB, to tune it.
+  const StoreOptions ours_options{.cores = options.cores, .kind = options.kind, .peer_options = {}};
+  const StoreOptions peer_options{.cores = options.cores, .kind = options.kind, .peer_options = options.peer_options};
+  const auto ours = make_store(options.ours, ours_options);
+  const auto theirs = make_store(options.peer, peer_options);
   const ScratchDir scratch(options.dir, options.keep);
   Report report("bench_levels", scratch.path(), options.describe_all(), options.json_path);
   const Bench bench{.options = options, .report = report, .scratch = scratch, .ours = *ours, .theirs = *theirs};
