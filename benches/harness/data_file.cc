@@ -62,6 +62,19 @@ std::uint64_t file_bytes(const std::string& path) {
   return bytes;
 }
 
+std::uint64_t allocated_bytes(const std::string& dir) {
+  std::uint64_t bytes = 0;
+  std::error_code error;  // files come and go while they are counted
+  for (auto entry = std::filesystem::recursive_directory_iterator(dir, error);
+       !error && entry != std::filesystem::recursive_directory_iterator(); entry.increment(error)) {
+    struct stat status{};
+    if (::stat(entry->path().c_str(), &status) == 0 && S_ISREG(status.st_mode)) {
+      bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
+    }
+  }
+  return bytes;
+}
+
 std::string largest_file(const std::vector<std::string>& paths) {
   require(!paths.empty(), "the engine names no data file");
   return *std::max_element(paths.begin(), paths.end(),

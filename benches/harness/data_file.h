@@ -32,6 +32,8 @@ class ScratchDir {
 };
 
 std::uint64_t file_bytes(const std::string& path);
+// What the file system has allocated for the files below a folder: holes do not count, preallocated space does.
+std::uint64_t allocated_bytes(const std::string& dir);
 std::string largest_file(const std::vector<std::string>& paths);
 
 // The part of the file, 0..1 of its size, that lies in written extents. Negative: the file system does not say.

@@ -45,4 +45,14 @@ std::unique_ptr<KvAdapter> make_engine(std::string_view name) {
   fail("no engine '" + std::string(name) + "' in this build; it has: " + (known.empty() ? "none" : known));
 }
 
+std::unique_ptr<ConcurrentStore> make_store(std::string_view name, const StoreOptions& options) {
+#ifdef CAMBIUM_BENCH_CAMBIUM
+  if (name == "cambium") return make_cambium_store(options);
+#endif
+#ifdef CAMBIUM_BENCH_ROCKSDB
+  if (name == "rocksdb") return make_rocksdb_store(options);
+#endif
+  fail("no store '" + std::string(name) + "' in this build; RocksDB is made by tools/build-rocksdb");
+}
+
 }  // namespace cambium::bench

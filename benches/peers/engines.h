@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "harness/concurrent_store.h"
 #include "harness/kv_adapter.h"
 
 namespace cambium::bench {
@@ -17,9 +18,14 @@ namespace cambium::bench {
 std::vector<std::string> engine_names();
 std::unique_ptr<KvAdapter> make_engine(std::string_view name);  // an unknown name ends the program
 
+// For many clients at once: cambium, rocksdb.
+std::unique_ptr<ConcurrentStore> make_store(std::string_view name, const StoreOptions& options);
+
 // One maker per adapter file; defined only when the engine is configured in.
 std::unique_ptr<KvAdapter> make_cambium_adapter();
 std::unique_ptr<KvAdapter> make_lmdb_adapter();
 std::unique_ptr<KvAdapter> make_rocksdb_adapter();
+std::unique_ptr<ConcurrentStore> make_cambium_store(const StoreOptions& options);
+std::unique_ptr<ConcurrentStore> make_rocksdb_store(const StoreOptions& options);
 
 }  // namespace cambium::bench

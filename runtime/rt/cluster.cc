@@ -49,11 +49,13 @@ std::vector<int> allowed_processors() {
 // A member of a cluster: what other cores write, and what is its own.
 class Member final : public rt::MessageSource {
  public:
-  Member(unsigned index, unsigned cores) : index_(index) {
+  Member(unsigned index, unsigned cores, const std::atomic<bool>& ended) : ended_(ended), index_(index) {
     for (unsigned i = 0; i < cores; ++i) rings_.push_back(std::make_unique<Ring>());
   }
 
   bool empty() const noexcept override {
+    // The end counts as a message. A turn may take in the wake-up that announced it, and would then sleep for good.
+    if (ended_.load(std::memory_order_seq_cst)) return false;
     for (const auto& ring : rings_) {
       if (!ring->empty()) return false;
     }
@@ -78,6 +80,7 @@ class Member final : public rt::MessageSource {
   bool busy = true;  // counted in busy_
 
  private:
+  const std::atomic<bool>& ended_;  // of the cluster
   unsigned index_;
   std::vector<std::unique_ptr<Ring>> rings_;  // by sender
 };
@@ -139,7 +142,7 @@ Status Cluster::run(Init init) {
   }
   CAMBIUM_ASSERT_MSG(!s.running.exchange(true), "a cluster runs once at a time");
   s.members.clear();
-  for (unsigned i = 0; i < s.cores; ++i) s.members.push_back(std::make_unique<Member>(i, s.cores));
+  for (unsigned i = 0; i < s.cores; ++i) s.members.push_back(std::make_unique<Member>(i, s.cores, s.ended));
   s.shutting_down = false;
   s.ended = false;
   s.busy_ = s.cores;
@@ -227,8 +230,8 @@ bool Cluster::State::quiet(const Member& member) const noexcept {
 }
 
 void Cluster::State::end() noexcept {
-  ended.store(true, std::memory_order_release);
-  // Unconditionally: a core that is about to sleep looks for messages once more, but not at `ended`.
+  ended.store(true, std::memory_order_seq_cst);  // before the wake-ups: whoever takes one in finds it set
+  // Unconditionally: a core that sleeps already gets no message.
   for (const auto& member : members) member->core->backend().wake();
 }
 

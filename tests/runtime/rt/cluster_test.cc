@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -260,6 +261,41 @@ TEST_CASE("cluster: a core that cannot be made is the error of run()", "[cluster
 TEST_CASE("cluster: without a number it takes every processor it may run on", "[cluster]") {
   const Cluster cluster(ClusterOptions{});
   CHECK(cluster.size() >= 1);
+}
+
+// ---------------------------------------------------------------------------------------------- the end
+
+struct Told final : rt::Message {
+  void run() noexcept override { event.set(); }
+  Event event;
+  std::atomic<Core*> core = nullptr;
+};
+Told told[2];
+
+Task<Status> wait_to_be_told(Cluster&, unsigned index) {
+  told[index].event.reset();
+  told[index].core = &Core::current();
+  co_await told[index].event.wait();
+  co_return Status();
+}
+
+// A bench hung here: the core that ended last woke the other one, which took the wake-up in with the first half of its
+// turn, had nothing to do, and went to sleep in the second half.
+TEST_CASE("cluster: cores that are told to end at the same moment all end", "[cluster]") {
+  const Backend backend = GENERATE(Backend::uring, Backend::threads);
+  if (!have(backend)) return;
+  Cluster cluster(with(2, backend));
+  for (int round = 0; round < 1'000; ++round) {
+    for (Told& each : told) each.core = nullptr;
+    std::thread outsider([] {
+      for (Told& each : told) {
+        while (each.core == nullptr) std::this_thread::yield();
+      }
+      for (Told& each : told) each.core.load()->post(each);
+    });
+    CHECK(cluster.run(&wait_to_be_told));
+    outsider.join();
+  }
 }
 
 // ---------------------------------------------------------------------------------------------- I/O on every core
