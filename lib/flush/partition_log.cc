@@ -161,6 +161,11 @@ Task<Status> PartitionLog::finish(Committer& committer, bool clean) {
   co_return marked;
 }
 
+std::optional<LogRange> PartitionLog::range(Sequence in_tables) const {
+  if (!writer_) return replayed_;
+  return writer_->durable_range(in_tables);
+}
+
 // ---- room ---------------------------------------------------------------------------------------------------------
 
 // The tables hold whole segments that a replay would still read.

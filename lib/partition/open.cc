@@ -12,8 +12,10 @@
 
 namespace cambium {
 
-Task<Result<std::unique_ptr<PartitionState>>> PartitionState::open(Core& core, Options options) {
+Task<Result<std::unique_ptr<PartitionState>>> PartitionState::open(Core& core, Options options, Purpose purpose) {
   std::unique_ptr<PartitionState> state(new PartitionState(core));
+  CAMBIUM_ASSERT(purpose == Purpose::use || options.read_only);
+  state->purpose = purpose;
   state->path = options.path.str();
   state->options = options;
   state->options.path = state->path;
@@ -211,7 +213,7 @@ Task<Status> PartitionState::load_file() {
   last_sequence = Sequence{loaded.record.sequence};
   co_await check(load_catalog(loaded.record));
   open_log(loaded.record);
-  if (log->exists() && !log->clean()) {
+  if (log->exists() && !log->clean() && purpose == Purpose::use) {
     recovery = std::make_unique<Recovery>(*this);
     co_await check(recovery->look());
   }

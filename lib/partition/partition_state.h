@@ -52,7 +52,12 @@ struct OperationStats {
 class PartitionState {
  public:
   // ---- open and close (open.cc) ----
-  static Task<Result<std::unique_ptr<PartitionState>>> open(Core& core, Options options);
+  enum class Purpose : std::uint8_t {
+    use,
+    inspection,  // read-only, and the log is not replayed: inspect() is all that may be called
+  };
+  static Task<Result<std::unique_ptr<PartitionState>>> open(Core& core, Options options,
+                                                            Purpose purpose = Purpose::use);
   ~PartitionState();
   Task<Status> close();
   Task<void> stop_background();
@@ -114,6 +119,7 @@ class PartitionState {
   std::uint64_t recovery_ns = 0;
   std::uint64_t recovery_records = 0;
   std::uint64_t recovery_bytes = 0;  // of the log
+  Purpose purpose = Purpose::use;
   bool superblock_damaged = false;
   bool closing = false;
   bool loading = false;             // a sorted load is under way: nothing else writes

@@ -37,6 +37,7 @@
 #include "base/intrusive_list.h"
 #include "base/ring_queue.h"
 #include "wal/durability_ledger.h"
+#include "wal/log_range.h"
 #include "wal/position_marks.h"
 #include "wal/segment_set.h"
 #include "wal/wal_layout.h"
@@ -149,6 +150,7 @@ class WalWriter {
   std::uint64_t bytes_used() const noexcept;                     // between start and end
   std::uint64_t bytes_free() const noexcept;                     // payload that the log can still take, full groups
   WalLayout layout() const;                                      // with all segments, as a superblock keeps it
+  LogRange durable_range(Sequence in_tables) const;              // what is durable now, from the start on
   const WalStats& stats() const noexcept { return stats_; }
 
  private:
