@@ -18,11 +18,8 @@ namespace {
 constexpr std::size_t kGrowthMax = 4;  // segments at a time: writers wait while they are filled with zeros
 
 WalLayout layout_of(const format::Superblock& record, std::uint32_t segment_pages) {
-  WalLayout layout;
-  layout.log_id = record.wal_log_id;
-  layout.start_position = record.wal_position;
-  layout.segment_pages = record.wal_segment_count != 0 ? record.wal_segment_pages : segment_pages;
-  layout.first_pages.assign(record.wal_segments, record.wal_segments + record.wal_segment_count);
+  WalLayout layout = wal_layout_of(record);
+  if (layout.first_pages.empty()) layout.segment_pages = segment_pages;
   return layout;
 }
 

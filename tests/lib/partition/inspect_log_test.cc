@@ -2,23 +2,19 @@
 // The log under check and scrub, as a part of the partition: live, read-only, and in a file that open() refuses.
 #include <catch2/catch.hpp>
 
-#include <cstring>
-#include <memory>
-#include <optional>
 #include <string>
 
 #include "base/log.h"
-#include "format/superblock.h"
-#include "format/wal_group.h"
-#include "lib/partition/partition_fixture.h"
+#include "lib/partition/logged_fixture.h"
 
 namespace cambium {
 namespace {
 
-constexpr const char* kFile = "data.cambium";
-constexpr std::int64_t kSecondNs = 1'000'000'000;
+using test::kSecondNs;
+using test::Logged;
+using test::sleep_for;
 
-std::string key_of(int i) { return "key " + std::to_string(100'000 + i); }
+constexpr const char* kFile = test::kLoggedFile;
 
 Task<Status> check_into(Partition& db, CheckReport& report) {
   Status whole = co_await db.check(report);
@@ -28,67 +24,6 @@ Task<Status> check_file(Core& core, const Options& options, CheckReport& report)
   Status whole = co_await Partition::check_file(core, options, report);
   co_return whole;
 }
-Task<void> sleep_for(Core& core, std::int64_t ns) { co_await core.sleep_ns(ns); }
-
-// A partition with a log, and what is needed to find that in the file.
-class Logged {
- public:
-  explicit Logged(WalMode mode = WalMode::sync, std::uint64_t seed = 1)
-      : core(disk.make_core({.seed = seed, .eager = true})) {
-    options.path = kFile;
-    options.memory_bytes = 2 * MiB;
-    options.wal = mode;
-    options.wal_bytes_max = 256 * KiB;
-    open();
-  }
-  ~Logged() {
-    if (db) core->run(test::close_partition(*db)).value();
-    db.reset();
-    while (!core->idle()) core->run(sleep_for(*core, kSecondNs));
-  }
-  void open() { db.emplace(core->run(test::open_partition(*core, options)).value()); }
-  void put(int i, std::size_t bytes = 300) {
-    core->run(test::apply_put(*db, key_of(i), std::string(bytes, 'v'))).value();
-  }
-  // As a killed process leaves it, not a closed one: the log is not clean.
-  void kill() {
-    db.reset();
-    core->drain();
-  }
-  std::string bytes() const { return disk.peek(kFile, 0, static_cast<std::size_t>(disk.file_size(kFile))); }
-  format::Superblock superblock() const {
-    const std::string file = bytes();
-    format::Superblock newest{};
-    for (std::uint64_t page = 0; page < format::kSuperblockPages; ++page) {
-      format::Superblock copy;
-      std::memcpy(static_cast<void*>(&copy), file.data() + page * kPageBytes, sizeof copy);
-      if (copy.page.generation >= newest.page.generation) newest = copy;
-    }
-    return newest;
-  }
-  // File offset of the group that brings this write.
-  std::uint64_t group_of(std::uint64_t sequence) const {
-    const format::Superblock record = superblock();
-    const std::string file = bytes();
-    for (std::uint32_t s = 0; s < record.wal_segment_count; ++s) {
-      for (std::uint32_t page = 1; page < record.wal_segment_pages; ++page) {
-        const std::uint64_t offset = (record.wal_segments[s] + std::uint64_t{page}) * kPageBytes;
-        format::WalGroupHeader header;
-        std::memcpy(static_cast<void*>(&header), file.data() + offset, sizeof header);
-        const bool brings =
-            header.log_id == record.wal_log_id && header.first_sequence <= sequence && header.last_sequence >= sequence;
-        if (brings && header.first_sequence != 0) return offset;
-      }
-    }
-    FAIL("write " << sequence << " is in no group");
-    return 0;
-  }
-
-  SimDisk disk;
-  std::unique_ptr<Core> core;
-  Options options;
-  std::optional<Partition> db;
-};
 
 TEST_CASE("check: the log is read beside its writer, and a damaged group is told with position, page and writes",
           "[F05]") {
@@ -168,7 +103,7 @@ TEST_CASE("check: a log that was closed holds nothing that the tables do not, an
 
 Task<void> write_on(Partition& db, const bool& stop, int& written) {
   while (!stop) {
-    Status put = co_await db.put(key_of(written % 500), Bytes(std::string(900, 'w')));
+    Status put = co_await db.put(test::logged_key(written % 500), Bytes(std::string(900, 'w')));
     CHECK(put);
     ++written;
   }
