@@ -43,6 +43,8 @@ PartitionLog::PartitionLog(BlockDevice& device, SpaceMap& space, WriteGroup& zer
 void PartitionLog::describe(format::Superblock& next) const {
   std::fill(std::begin(next.wal_segments), std::end(next.wal_segments), 0u);
   next.wal_log_id = layout_.log_id;
+  next.features_needed &= ~format::kFeatureLog;
+  if (exists()) next.features_needed |= format::kFeatureLog;
   next.wal_flags = clean_ ? format::kWalClean : 0;
   next.wal_position = writer_ ? writer_->position_of(Sequence{next.sequence}) : layout_.start_position;
   std::vector<std::uint32_t> pages = first_pages();
