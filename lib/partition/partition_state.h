@@ -77,7 +77,7 @@ class PartitionState {
     return asked_durable > durable_sequence() && committer->poisoned() ? durable_sequence() : last_sequence;
   }
   SnapshotState snapshot_now() const;
-  Task<Status> wait_until_durable(Sequence sequence);
+  Task<Status> wait_until_durable(Sequence sequence, CancelSource* cancel = nullptr, std::int64_t deadline_ns = 0);
   Task<Status> flush(FlushOptions options);
 
   // ---- reading (read_path.cc) ----
@@ -128,6 +128,8 @@ class PartitionState {
   Gate operations;                  // what close() waits for
   OperationStats counts;
 
+  // Values may pin half of the cache; beyond that they are copied, so that reading can go on.
+  bool may_pin() const noexcept { return cache->pinned() <= cache->frames() / 2; }
   // The bytes of a found entry as a Value; waits only for overflow values.
   Value value_in_page(FrameIndex frame, Bytes bytes);
   Value value_in_buffer(WriteBuffer& buffer, const BufferEntry& entry);
@@ -185,7 +187,7 @@ class PartitionState {
   bool pending(const BufferEntry& entry) const noexcept {
     return (entry.flags & BufferEntry::kAskedDurable) != 0 && entry.sequence > durable_sequence();
   }
-  Op<Value> get_pending(Value value, Sequence sequence);
+  Op<Value> get_pending(Value value, Sequence sequence, ReadOptions options);
   Op<Value> get_through_buffers(TableState& table, Bytes key, ReadOptions options);
   Op<Value> get_waiting(Bytes key, TableStore& store, TableRoot root, ViewRef view, Lookup lookup, ReadOptions options);
   Op<Value> get_overflow(Bytes reference, ViewRef view);

@@ -115,6 +115,8 @@ class WalWriter {
   // co_await wait_durable(s) yields a Status. Somebody, or the policy, asks for it: waiting does not.
   class DurableAwaiter;
   inline DurableAwaiter wait_durable(Sequence sequence) noexcept;
+  // For waits that may be cut short: everybody in it is woken when more is durable, and when the log has failed.
+  rt::WaitQueue& progress() noexcept { return progress_; }
   const Status& error() const noexcept { return error_; }
   // Something else of the file failed, and what the log has at the device is in doubt: as if a write of it had failed.
   void poison(const Status& cause) noexcept {
