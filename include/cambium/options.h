@@ -67,7 +67,7 @@ struct Options {
 struct ReadOptions {
   const Snapshot* snapshot = nullptr;  // read as of then
   CancelSource* cancel = nullptr;
-  std::int64_t deadline_ns = 0;  // of Core::now_ns(); 0 = none
+  std::int64_t deadline_ns = 0;  // of Core::now_ns(); 0 = none. Also while waiting for a write to become durable
 };
 
 struct WriteOptions {

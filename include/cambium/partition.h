@@ -56,10 +56,15 @@ class BulkLoadState;
 // A damaged place that check() found.
 struct Damage {
   std::uint64_t page = 0;  // the first page of it; 0: no single page
-  std::string table;       // empty: the catalog, or the space map
+  std::string table;       // empty: the catalog, the space map, or the log
   std::string from;        // the keys that it holds, or held: from `from`, included, ...
   std::string to;          // ... to `to`, excluded; empty: to the last key
   std::string reason;      // one line, which names the file
+
+  bool in_log = false;
+  std::uint64_t log_position = 0;  // of the log: where, in bytes over its life
+  Sequence first_write{};          // ... which writes are missing from it; 0: none is known to be
+  Sequence last_write{};           // 0: the end is not known
 };
 
 // What check() found: an inventory, and what is damaged.
@@ -71,6 +76,8 @@ struct CheckReport {
   std::uint64_t reachable_pages = 0;  // nodes, overflow extents, space map, superblocks
   std::uint64_t free_pages = 0;
   std::uint64_t held_pages = 0;
+  std::uint64_t log_bytes = 0;      // that were read, of what has to be whole of the log
+  std::uint64_t log_records = 0;    // batches of writes in them
   bool superblock_damaged = false;  // one copy fails its checksum; the next commit mends it
   std::uint64_t damaged_places = 0;
   std::vector<Damage> damages;  // the first of them
@@ -161,12 +168,16 @@ class CAMBIUM_EXPORT Partition {
   Op<BulkLoad> bulk_load();
   Op<BulkLoad> bulk_load(const Table& table);
 
-  // Reads and verifies everything on the device: pages, keys, counts, long values, the space map. Damage does not stop
-  // it. Readers, writers and flushes go on meanwhile; what they write after the call is not looked at, and what they
-  // free stays allocated until the check is done. Errors: corruption, with the first reason and how many there are.
+  // Reads and verifies everything on the device: pages, keys, counts, long values, the space map, the log as far as it
+  // is durable. Damage does not stop it. Readers, writers and flushes go on meanwhile; what they write after the call
+  // is not looked at, and what they free stays allocated until the check is done; the log goes on, and what it leaves
+  // behind is not looked at. Errors: corruption, with the first reason and how many there are.
   Op<CheckReport> check();
   // The same, with everything that was found in `report`, whatever the outcome. Requires: it outlives the operation.
   Op<void> check(CheckReport& report);
+  // The same of a file that is not open: of its log, too, when that is one that open() refuses. Never writes. Errors as
+  // check(), and as open(), read-only.
+  static Op<void> check_file(Core& core, const Options& options, CheckReport& report);
   Stats stats() const;
   Options options() const;  // as opened, with what was derived filled in
 

@@ -10,6 +10,10 @@
 //   2. else, only inside a range of keys that was lost, one from such an orphaned leaf, the highest generation first. A
 //      leaf speaks for all keys from its first to its last: what an older leaf holds among them was overwritten or
 //      deleted.
+// Then the log is read, if there is one: what the tables had not got yet is written to the new file as newer writes, in
+// their order, up to the first one that is missing. A file that open() refuses for its log gives its tables, and the
+// log up to where it is damaged.
+//
 // An orphaned leaf does not say whose it is. It goes to the one table that lost some of its keys; where more than one
 // table did, it is left out. What comes out of orphans may be older than what was lost, and may have been deleted.
 //
@@ -21,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include <cambium/ids.h>
 #include <cambium/options.h>
 #include <cambium/rt/bytes.h>
 #include <cambium/rt/core.h>
@@ -48,11 +53,16 @@ struct SalvageReport {
   std::uint64_t orphan_entries = 0;    // of these, from orphaned leaves
   std::uint64_t pages_searched = 0;    // for orphans; 0 when nothing was damaged
   std::uint64_t orphans_left_out = 0;  // leaves that could belong to more than one table
+  std::uint64_t log_writes = 0;        // puts and deletes that came from the log
+  std::uint64_t log_left_out = 0;      // of a table or a kind that is not known here
+  std::string log_damage;              // the first place; empty: the log is whole, or there is none
+  Sequence log_lost_from{};            // the writes that the damage cost; 0: none
+  Sequence log_lost_to{};              // 0: the end is not known
   bool commit_lost = false;            // the other superblock is gone: the newest commit may have been in it
   std::vector<LostRange> lost;
 
   bool complete() const noexcept {
-    if (commit_lost || orphans_left_out != 0) return false;
+    if (commit_lost || orphans_left_out != 0 || log_left_out != 0 || log_lost_from != Sequence{}) return false;
     for (const LostRange& range : lost) {
       if (!range.made_up_for()) return false;
     }

@@ -18,11 +18,8 @@ namespace {
 constexpr std::size_t kGrowthMax = 4;  // segments at a time: writers wait while they are filled with zeros
 
 WalLayout layout_of(const format::Superblock& record, std::uint32_t segment_pages) {
-  WalLayout layout;
-  layout.log_id = record.wal_log_id;
-  layout.start_position = record.wal_position;
-  layout.segment_pages = record.wal_segment_count != 0 ? record.wal_segment_pages : segment_pages;
-  layout.first_pages.assign(record.wal_segments, record.wal_segments + record.wal_segment_count);
+  WalLayout layout = wal_layout_of(record);
+  if (layout.first_pages.empty()) layout.segment_pages = segment_pages;
   return layout;
 }
 
@@ -46,6 +43,8 @@ PartitionLog::PartitionLog(BlockDevice& device, SpaceMap& space, WriteGroup& zer
 void PartitionLog::describe(format::Superblock& next) const {
   std::fill(std::begin(next.wal_segments), std::end(next.wal_segments), 0u);
   next.wal_log_id = layout_.log_id;
+  next.features_needed &= ~format::kFeatureLog;
+  if (exists()) next.features_needed |= format::kFeatureLog;
   next.wal_flags = clean_ ? format::kWalClean : 0;
   next.wal_position = writer_ ? writer_->position_of(Sequence{next.sequence}) : layout_.start_position;
   std::vector<std::uint32_t> pages = first_pages();
@@ -159,6 +158,11 @@ Task<Status> PartitionLog::finish(Committer& committer, bool clean) {
   clean_ = true;
   Status marked = co_await committer.touch();
   co_return marked;
+}
+
+std::optional<LogRange> PartitionLog::range(Sequence in_tables) const {
+  if (!writer_) return replayed_;
+  return writer_->durable_range(in_tables);
 }
 
 // ---- room ---------------------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include <cambium/ids.h>
@@ -74,6 +76,10 @@ class PartitionLog {
   bool clean() const noexcept { return clean_; }                // and need not be read
   const WalLayout& layout() const noexcept { return layout_; }  // as the file says; Requires: no writer yet
   WalWriter* writer() const noexcept { return writer_.get(); }  // null: nothing is logged
+  // What of the log has to be whole now: what the writer made durable, or what was replayed where nothing is written.
+  // Nothing when there is no log, when it is clean, or when nobody has read it.
+  std::optional<LogRange> range(Sequence in_tables) const;
+  void set_replayed(LogRange range) { replayed_ = std::move(range); }
 
   // A new log in the segments there are, or in new ones. `salt` makes its id one of a kind.
   Task<Status> begin(Committer& committer, std::uint64_t salt, Sequence last, const WalStaging& staging,
@@ -125,6 +131,7 @@ class PartitionLog {
   bool clean_;
   std::uint64_t newest_position_;  // in the newest superblock
   std::unique_ptr<WalWriter> writer_;
+  std::optional<LogRange> replayed_;   // of a log that is only read
   std::vector<std::uint32_t> coming_;  // named by the next superblock
   std::vector<std::uint32_t> named_;   // named by the newest one, not by the other
   bool growth_refused_ = false;        // there was no space for another segment

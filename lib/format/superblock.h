@@ -12,7 +12,7 @@
 //   32     8     magic           "CAMBIUM\x01"
 //   40     4     version         1
 //   44     4     page_bytes      4096
-//   48     8     features_needed    unknown bits here: refuse to open
+//   48     8     features_needed    unknown bits here: refuse to open; 1 = there is a log
 //   56     8     features_optional  unknown bits here: ignore
 //   64     8     file_pages      length of the file in pages
 //   72     8     sequence        every write up to here is in the tables
@@ -46,7 +46,10 @@ namespace cambium::format {
 
 inline constexpr std::uint64_t kMagic = 0x014D5549424D4143;  // "CAMBIUM\x01" read as a little-endian u64
 inline constexpr std::uint32_t kFormatVersion = 1;
-inline constexpr std::uint64_t kFeaturesKnown = 0;
+// features_needed: a reader that does not know of the log would show the tables without what only the log has, and
+// write on beside it.
+inline constexpr std::uint64_t kFeatureLog = 1;  // exactly when wal_log_id != 0
+inline constexpr std::uint64_t kFeaturesKnown = kFeatureLog;
 inline constexpr std::uint32_t kWalClean = 1;  // wal_flags
 inline constexpr std::uint32_t kWalFlags = kWalClean;
 

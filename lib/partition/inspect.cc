@@ -3,6 +3,11 @@
 //
 // It looks at one version: roots and space map are copied between two commits, then a view keeps that version's pages
 // in place while commits go on. The space map's own pages change with every commit; each is read between two of them.
+// The log comes first: what of it is durable then is followed until it has been read, or the log begins behind it.
+#include <optional>
+#include <string>
+#include <utility>
+
 #include <cambium/rt/check.h>
 
 #include "base/text.h"
@@ -10,6 +15,8 @@
 #include "partition/page_survey.h"
 #include "partition/partition_state.h"
 #include "space/superblock_store.h"
+#include "wal/log_survey.h"
+#include "wal/log_verifier.h"
 
 namespace cambium {
 
@@ -28,13 +35,16 @@ struct Version {
   std::vector<bool> used;
   std::uint64_t used_pages;
   std::vector<PageRun> log;  // its segments
+  std::optional<LogRange> log_range;
 };
 
 Version version_of(PartitionState& partition) {
-  Version version{ViewRef(*partition.views), {}, partition.space->used_pages_map(), partition.space->used_pages(), {}};
+  Version version{ViewRef(*partition.views),     {}, partition.space->used_pages_map(),
+                  partition.space->used_pages(), {}, {}};
   for (const std::uint32_t page : partition.log->first_pages()) {
     version.log.push_back({PageId{page}, partition.log->segment_pages()});
   }
+  version.log_range = partition.log->range(Sequence{partition.committer->record().sequence});
   version.tables.push_back({"", *partition.trees, partition.publisher->catalog()});
   for (const auto& [id, table] : partition.tables) {
     version.tables.push_back({table->name(), partition.publisher->store_of(*table), table->newest()});
@@ -79,6 +89,45 @@ class ReachablePages final : public PageVisitor {
   CheckReport& report_;
 };
 
+class LogFindings final : public LogVisitor {
+ public:
+  LogFindings(const WalWriter* writer, CheckReport& report) : writer_(writer), report_(report) {}
+  void damaged(const LogDamage& found) override {
+    Damage damage{found.page, "", "", "", found.reason};
+    damage.in_log = true;
+    damage.log_position = found.position;
+    damage.first_write = found.first;
+    damage.last_write = found.last;
+    add_damage(report_, std::move(damage));
+  }
+  std::uint64_t begins_at() const override { return writer_ != nullptr ? writer_->start_position() : 0; }
+
+ private:
+  const WalWriter* writer_;
+  CheckReport& report_;
+};
+
+Task<Status> check_log(PartitionState& partition, std::optional<LogRange>& range, CheckReport& report) {
+  const PartitionLog& log = *partition.log;
+  LogFindings findings(log.writer(), report);
+  if (!range && partition.purpose == PartitionState::Purpose::inspection && log.exists() && !log.clean()) {
+    const Sequence in_tables{partition.committer->record().sequence};
+    Result<LogRange> surveyed = co_await survey_log(*partition.device, log.layout(), in_tables, findings);
+    if (!surveyed && surveyed.code() != Errc::corruption) co_return surveyed.error();
+    if (!surveyed) findings.damaged({0, 0, 0, {}, {}, std::string(surveyed.error().message())});
+    if (surveyed) range = std::move(*surveyed);
+  }
+  if (!range) co_return Status();
+  LogVerifier walk(*partition.device, *range, findings);
+  while (!walk.done()) {
+    co_await check(walk.step());
+    if (partition.core.over_budget()) co_await partition.core.yield();
+  }
+  report.log_bytes = walk.bytes_read();
+  report.log_records = walk.records();
+  co_return Status();
+}
+
 // Superblocks, group tables and bitmaps as they are on the device, each looked at while no commit is under way.
 Task<Status> check_space(PartitionState& partition, CheckReport& report) {
   PageReader reader(*partition.device, partition.committer->record().page.file_id);
@@ -117,7 +166,7 @@ Task<Status> PartitionState::inspect(CheckReport& report) {
   co_await check(not_loading());
   const GatePass pass(operations);
   co_await committer->lane().lock();
-  const Version version = version_of(*this);
+  Version version = version_of(*this);
   report.free_pages = space->free_pages();
   report.held_pages = space->held_pages();
   report.superblock_damaged = superblock_damaged;
@@ -125,6 +174,7 @@ Task<Status> PartitionState::inspect(CheckReport& report) {
   for (std::uint32_t group = 0; group < space->group_count(); ++group) own += format::group_own_pages(group);
   committer->lane().unlock();
 
+  co_await check(check_log(*this, version.log_range, report));
   ReachablePages reachable(version.used, path, report);
   for (const PageRun& segment : version.log) {
     const Status met = reachable.visit(segment, Generation{});

@@ -19,8 +19,10 @@ constexpr std::size_t kArenaPiece = std::size_t{4} << 20;
 
 }  // namespace
 
-Task<Result<std::unique_ptr<PartitionState>>> PartitionState::open(Core& core, Options options) {
+Task<Result<std::unique_ptr<PartitionState>>> PartitionState::open(Core& core, Options options, Purpose purpose) {
   std::unique_ptr<PartitionState> state(new PartitionState(core));
+  CAMBIUM_ASSERT(purpose == Purpose::use || options.read_only);
+  state->purpose = purpose;
   state->path = options.path.str();
   state->options = options;
   state->options.path = state->path;
@@ -223,7 +225,7 @@ Task<Status> PartitionState::load_file() {
   last_sequence = Sequence{loaded.record.sequence};
   co_await check(load_catalog(loaded.record));
   open_log(loaded.record);
-  if (log->exists() && !log->clean()) {
+  if (log->exists() && !log->clean() && purpose == Purpose::use) {
     recovery = std::make_unique<Recovery>(*this);
     co_await check(recovery->look());
   }

@@ -54,6 +54,19 @@ Op<void> check_partition_into(PartitionState& state, CheckReport& report) {
   co_return whole;
 }
 
+Op<void> check_file_at(Core& core, Options options, CheckReport& report) {
+  report = {};
+  options.mode = OpenMode::open;
+  options.read_only = true;
+  options.scrub_mb_per_s = 0;
+  std::unique_ptr<PartitionState> state =
+      co_await check(PartitionState::open(core, options, PartitionState::Purpose::inspection));
+  Status whole = co_await state->inspect(report);
+  const Status closed = co_await state->close();
+  if (whole) whole = closed;
+  co_return whole;
+}
+
 Op<BulkLoad> begin_bulk_load(PartitionState& state, TableState& table) {
   const GatePass pass(state.operations);
   std::unique_ptr<BulkLoadState> load = co_await check(BulkLoadState::begin(state, table));
@@ -220,6 +233,10 @@ Op<CheckReport> Partition::check() {
 Op<void> Partition::check(CheckReport& report) {
   const Core::Scope scope(state_->core);
   return check_partition_into(*state_, report);
+}
+Op<void> Partition::check_file(Core& core, const Options& options, CheckReport& report) {
+  const Core::Scope scope(core);
+  return check_file_at(core, options, report);
 }
 Stats Partition::stats() const { return state_->stats(); }
 Options Partition::options() const { return state_->options; }

@@ -52,7 +52,12 @@ struct OperationStats {
 class PartitionState {
  public:
   // ---- open and close (open.cc) ----
-  static Task<Result<std::unique_ptr<PartitionState>>> open(Core& core, Options options);
+  enum class Purpose : std::uint8_t {
+    use,
+    inspection,  // read-only, and the log is not replayed: inspect() is all that may be called
+  };
+  static Task<Result<std::unique_ptr<PartitionState>>> open(Core& core, Options options,
+                                                            Purpose purpose = Purpose::use);
   ~PartitionState();
   Task<Status> close();
   Task<void> stop_background();
@@ -72,7 +77,7 @@ class PartitionState {
     return asked_durable > durable_sequence() && committer->poisoned() ? durable_sequence() : last_sequence;
   }
   SnapshotState snapshot_now() const;
-  Task<Status> wait_until_durable(Sequence sequence);
+  Task<Status> wait_until_durable(Sequence sequence, CancelSource* cancel = nullptr, std::int64_t deadline_ns = 0);
   Task<Status> flush(FlushOptions options);
 
   // ---- reading (read_path.cc) ----
@@ -130,6 +135,7 @@ class PartitionState {
   std::uint64_t recovery_ns = 0;
   std::uint64_t recovery_records = 0;
   std::uint64_t recovery_bytes = 0;  // of the log
+  Purpose purpose = Purpose::use;
   bool superblock_damaged = false;
   bool closing = false;
   bool loading = false;             // a sorted load is under way: nothing else writes
@@ -138,6 +144,8 @@ class PartitionState {
   Gate operations;                  // what close() waits for
   OperationStats counts;
 
+  // Values may pin half of the cache; beyond that they are copied, so that reading can go on.
+  bool may_pin() const noexcept { return cache->pinned() <= cache->frames() / 2; }
   // The bytes of a found entry as a Value; waits only for overflow values.
   Value value_in_page(FrameIndex frame, Bytes bytes);
   Value value_in_buffer(WriteBuffer& buffer, const BufferEntry& entry);
@@ -196,7 +204,7 @@ class PartitionState {
   bool pending(const BufferEntry& entry) const noexcept {
     return (entry.flags & BufferEntry::kAskedDurable) != 0 && entry.sequence > durable_sequence();
   }
-  Op<Value> get_pending(Value value, Sequence sequence);
+  Op<Value> get_pending(Value value, Sequence sequence, ReadOptions options);
   Op<Value> get_through_buffers(TableState& table, Bytes key, ReadOptions options);
   Op<Value> get_waiting(Bytes key, TableStore& store, TableRoot root, ViewRef view, Lookup lookup, ReadOptions options);
   Op<Value> get_unloaded(TableState& table, Bytes key, ReadOptions options);

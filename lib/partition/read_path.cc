@@ -29,8 +29,7 @@ void release_memory(void* memory, std::uint64_t) noexcept { std::free(memory); }
 // ---- values -------------------------------------------------------------------------------------------------------
 
 Value PartitionState::value_in_page(FrameIndex frame, Bytes bytes) {
-  // Values may pin half of the cache; beyond that they are copied, so that reading can go on.
-  if (cache->pinned() > cache->frames() / 2) [[unlikely]] {
+  if (!may_pin()) [[unlikely]] {
     char* copy = static_cast<char*>(std::malloc(bytes.size() + 1));
     std::memcpy(copy, bytes.data(), bytes.size());
     return Value(Bytes(copy, bytes.size()), {&release_memory, copy, 0});
@@ -95,8 +94,8 @@ Op<Value> PartitionState::get(TableState& table, Bytes key, ReadOptions read) {
   FoundEntry found;
   const bool newest = read.snapshot == nullptr;
   if (newest && table.kind() == TableKind::tree && buffers->empty() && !closing &&
-      key_index->find(table.id(), key, found) &&
-      found.entry.kind == format::EntryKind::value && cache->pinned() <= cache->frames() / 2) [[likely]] {
+      key_index->find(table.id(), key, found) && found.entry.kind == format::EntryKind::value && may_pin())
+      [[likely]] {
     cache->take_pin(found.frame);
     return Op<Value>(std::in_place, found.entry.value,
                      detail::ValueOwner{&release_page, cache.get(), std::uint64_t{found.frame}});
@@ -120,7 +119,7 @@ Op<Value> PartitionState::get_through_buffers(TableState& table, Bytes key, Read
   if (entry != nullptr && pending(*entry)) [[unlikely]] {
     if (!committer->poisoned()) {
       const Core::Scope scope(core);
-      return get_pending(value_in_buffer(*in, *entry), entry->sequence);
+      return get_pending(value_in_buffer(*in, *entry), entry->sequence, read);
     }
     entry = find(durable_sequence());  // it will never be durable, and was never acknowledged
   }
@@ -221,10 +220,10 @@ Op<Value> PartitionState::get_unloaded(TableState& table, Bytes key, ReadOptions
 }
 
 // The value is at hand; showing it has to wait until no crash can take it back.
-Op<Value> PartitionState::get_pending(Value value, Sequence sequence) {
+Op<Value> PartitionState::get_pending(Value value, Sequence sequence, ReadOptions read) {
   const GatePass pass(operations);
   Value held = std::move(value);
-  Status durable = co_await wait_until_durable(sequence);
+  Status durable = co_await wait_until_durable(sequence, read.cancel, read.deadline_ns);
   if (!durable) co_return durable.error();
   co_return std::move(held);
 }

@@ -99,6 +99,7 @@ Task<Status> Recovery::look() {
     co_return Error(Errc::resource, rt::str("no memory for the log of ", p.path, " (", replayed_.bytes, " bytes)"),
                     "free some memory, or open it for writing once");
   }
+  if (p.options.read_only) p.log->set_replayed(replayed_.range(layout, p.last_sequence));
   p.last_sequence = replayed_.last_sequence;
   p.recovery_records = replayed_.records;
   p.recovery_bytes = replayed_.bytes;

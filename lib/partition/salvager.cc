@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cache/overflow_value.h"
 #include "format/table_row.h"
+#include "partition/log_salvage.h"
 #include "space/superblock_store.h"
 #include "tree/tree_walk.h"
 
@@ -124,11 +125,13 @@ Task<Status> Salvager::choose_version(std::vector<format::Superblock>& records) 
       Status first_damage;
       co_await check(read_catalog(records.front(), partial, first_damage));
       newest_ = Generation{records.front().page.generation};
+      chosen_ = records.front();
       take_tables(partial, first_damage);
       co_return Status();
     }
     report_.commit_lost = report_.commit_lost || record.page.generation != records.front().page.generation;
     newest_ = Generation{record.page.generation};
+    chosen_ = record;
     take_tables(tables, whole);
     break;
   }
@@ -217,6 +220,7 @@ Task<Status> Salvager::run(PartitionState& to) {
       co_await check(copy_orphan(orphan));
     }
   }
+  co_await check(copy_log(to));
   for (SalvagedTable& table : tables_) {
     for (LostRange& range : table.lost.ranges) report_.lost.push_back(std::move(range));
   }
@@ -256,6 +260,18 @@ Task<Status> Salvager::copy_table(SalvagedTable& table) {
     if (device_.core().over_budget()) co_await device_.core().yield();
   }
   co_return Status();
+}
+
+// What comes from it is newer than all else.
+Task<Status> Salvager::copy_log(PartitionState& to) {
+  if (!chosen_) {
+    report_.log_damage = rt::str("without a superblock nothing says where the log of ", device_.name(), " is");
+    co_return Status();
+  }
+  LogSalvage log(device_, *chosen_, to, report_);
+  for (Table& table : tables_) log.add_table(table.id, *table.target);
+  Status copied = co_await log.run();
+  co_return copied;
 }
 
 Status Salvager::visit(PageRun run, Generation) { return survey_.take(run); }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The work behind salvage(): superblock, catalog, tables, orphans, one after the other, from one device into one
+// The work behind salvage(): superblock, catalog, tables, orphans, log, one after the other, from one device into one
 // partition. What is taken and why is said in <cambium/salvage.h>.
 //
 // Invariants
 //   1. Nothing is ever written to the device that is read.
-//   2. A key is written once from the tree, or else once from an orphan.
+//   2. A key is written once from the tree, or else once from an orphan; what the log says of it comes last.
 //
 // Suspends   begin() and run().
 #pragma once
@@ -59,6 +59,7 @@ class Salvager final : private PageVisitor {
   Task<Status> read_catalog(const format::Superblock& record, TableSet& tables, Status& whole);
   void take_tables(const TableSet& tables, const Status& catalog);
   Task<Status> guess_file_id();
+  Task<Status> copy_log(PartitionState& to);
   Task<Status> make_tables(PartitionState& to);
   Task<Status> copy_table(SalvagedTable& table);
   Task<Status> search_orphans(std::vector<Orphan>& orphans);
@@ -73,6 +74,7 @@ class Salvager final : private PageVisitor {
   std::vector<bool> everything_;  // what the survey is compared with: the old space map is not asked
   PageSurvey survey_;
   Generation newest_{~std::uint64_t{0}};
+  std::optional<format::Superblock> chosen_;  // what the tables were taken from; none: no superblock is left
   std::vector<SalvagedTable> tables_;
   SalvagedTable* walked_ = nullptr;
   PartitionState* to_ = nullptr;

@@ -59,7 +59,7 @@ bool ScanState::overlaps(const WriteBuffer& buffer) const noexcept {
 Task<Status> ScanState::start() {
   // Everything it is going to show must be there to stay. Seldom is anything still on its way.
   if (snapshot_.asked_durable > partition_.durable_sequence()) {
-    co_await check(partition_.wait_until_durable(snapshot_.asked_durable));
+    co_await check(partition_.wait_until_durable(snapshot_.asked_durable, options_.cancel));
   }
   for (const PinnedBuffer& pinned : snapshot_.buffers()) {
     if (!overlaps(pinned.ordered->buffer)) continue;

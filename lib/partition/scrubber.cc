@@ -10,8 +10,10 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "flush/partition_log.h"
 #include "space/superblock_store.h"
 #include "tree/tree_walk.h"
+#include "wal/log_verifier.h"
 
 namespace cambium {
 
@@ -87,6 +89,8 @@ Task<Status> Scrubber::pace(std::uint64_t pages_read) {
 // ---- a round ------------------------------------------------------------------------------------------------------
 
 Task<Status> Scrubber::round() {
+  Status logged = co_await scrub_log();
+  if (!logged) co_return logged;
   std::vector<TableId> ids = {kCatalogTable};
   for (const auto& [id, table] : tables_) ids.push_back(id);
   for (const TableId id : ids) {
@@ -95,6 +99,29 @@ Task<Status> Scrubber::round() {
   }
   Status scrubbed = co_await scrub_space();
   co_return scrubbed;
+}
+
+// What is durable of the log now, unless the log leaves it behind meanwhile.
+Task<Status> Scrubber::scrub_log() {
+  Core& core = device_.core();
+  table_ = "the log";
+  const Committer& committer = publisher_.committer();
+  const std::optional<LogRange> range = committer.log()->range(Sequence{committer.record().sequence});
+  if (!range) co_return Status();
+  LogVerifier walk(device_, *range, *this);
+  paced_pages_ = 0;
+  while (!walk.done()) {
+    Status stepped = co_await walk.step();
+    if (stepped) stepped = co_await pace(walk.bytes_read() / kPageBytes);
+    if (!stepped) co_return stepped;
+    if (core.over_budget()) co_await core.yield();
+  }
+  co_return Status();
+}
+
+std::uint64_t Scrubber::begins_at() const {
+  const WalWriter* const writer = publisher_.committer().log()->writer();
+  return writer != nullptr ? writer->start_position() : 0;
 }
 
 // The newest version's; empty when the table was dropped meanwhile.
@@ -191,6 +218,8 @@ void Scrubber::damaged(const DamagedPlace& place) {
   const std::string to = place.high.empty() ? "the last key" : quoted(place.high);
   report(Error(place.reason.code(), rt::str(place.reason.message(), "; keys from ", quoted(place.low), " to ", to)));
 }
+
+void Scrubber::damaged(const LogDamage& damage) { report(Error(Errc::corruption, damage.reason)); }
 
 void Scrubber::report(const Error& reason) {
   ++stats_.damaged;

@@ -2,16 +2,16 @@
 // The scrub: a background coroutine that reads every live page, again and again, and says what no longer is as it was
 // written, while there may still be a backup that is.
 //
-// It walks the tables in the order of their keys, past the cache, at a set rate. A view keeps the pages of the version
-// it walks in place, but for a moment only: after kViewNs it lets go of the view, takes the newest one, and goes on at
-// the key where it was. So nothing is held for long, and what commits free, move and reuse is never mistaken for
-// damage.
+// It walks the log and the tables, these in the order of their keys, past the cache, at a set rate. A view keeps the
+// pages of the version it walks in place, but for a moment only: after kViewNs it lets go of the view, takes the newest
+// one, and goes on at the key where it was. So nothing is held for long, and what commits free, move and reuse is never
+// mistaken for damage.
 //
 // Invariants
 //   1. A page is read only while a view that can see it is held, or, for pages of the space map, between two commits.
 //   2. Over any second, it reads no more than the rate and one burst of kBurstNs.
 //
-// Units      rate in 10^6 bytes per second; a round is one pass over all tables and the space map.
+// Units      rate in 10^6 bytes per second; a round is one pass over the log, all tables and the space map.
 // Errors     none: damage is logged and counted; a walk that fails for another reason ends its round.
 // Suspends   everywhere; runs at background priority. A long value is read in pieces, but under one view.
 #pragma once
@@ -29,6 +29,7 @@
 #include "flush/table_set.h"
 #include "flush/views.h"
 #include "table_store.h"
+#include "wal/log_range.h"
 
 namespace cambium {
 
@@ -38,7 +39,7 @@ struct ScrubStats {
   std::uint64_t rounds = 0;   // completed
 };
 
-class Scrubber final : private PageVisitor {
+class Scrubber final : private PageVisitor, private LogVisitor {
  public:
   Scrubber(BlockDevice& device, Publisher& publisher, TableSet& tables, Views& views, std::uint32_t mb_per_s);
 
@@ -55,9 +56,12 @@ class Scrubber final : private PageVisitor {
 
   Status visit(PageRun, Generation) override { return {}; }
   void damaged(const DamagedPlace& place) override;
+  void damaged(const LogDamage& damage) override;
+  std::uint64_t begins_at() const override;
   Task<Status> pace(std::uint64_t pages_read) override;
 
   Task<Status> round();
+  Task<Status> scrub_log();
   Task<Status> scrub_table(TableId id);
   Task<Status> scrub_part(TableId id, std::string& from, bool& more);
   Task<Status> scrub_space();

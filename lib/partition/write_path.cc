@@ -359,17 +359,25 @@ Op<void> PartitionState::until_durable(Sequence sequence) {
   co_return stays;
 }
 
-// The same for who holds the gate already. Asks for it, whoever wrote it.
-Task<Status> PartitionState::wait_until_durable(Sequence sequence) {
-  if (sequence <= durable_sequence()) co_return Status();
+// The same for who holds the gate already, and for no longer than `cancel` and the deadline say. Asks for it, whoever
+// wrote it.
+Task<Status> PartitionState::wait_until_durable(Sequence sequence, CancelSource* cancel, std::int64_t deadline_ns) {
   WalWriter* const writer = log->writer();
-  if (writer != nullptr && sequence <= writer->last_appended()) {
-    writer->request_durable(sequence);
-    Status stays = co_await writer->wait_durable(sequence);
-    co_return stays;
+  const bool logged = writer != nullptr && sequence <= writer->last_appended();
+  if (logged) writer->request_durable(sequence);
+  const bool patient = cancel == nullptr && deadline_ns == 0;
+  if (!logged && patient && sequence > durable_sequence()) co_return co_await flush_through(sequence);
+  while (sequence > durable_sequence()) {
+    if (committer->poisoned()) co_return committer->poison();
+    if (!logged && flusher->blocked()) co_return flusher->failure();
+    if (cancel != nullptr && cancel->requested()) co_return Errc::cancelled;
+    if (deadline_ns != 0 && core.now_ns() >= deadline_ns) co_return Errc::timeout;
+    // Whoever wrote it waits for a flush, and drives it: it is enough to be there when one is done.
+    rt::WaitQueue& queue = logged ? writer->progress() : buffers->frozen_dropped;
+    const Errc woken = co_await queue.wait(cancel, deadline_ns);
+    if (woken != Errc::ok) co_return woken;
   }
-  Status flushed = co_await flush_through(sequence);
-  co_return flushed;
+  co_return Status();
 }
 
 Op<void> PartitionState::durable(Sequence sequence) {

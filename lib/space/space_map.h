@@ -8,8 +8,7 @@
 // Invariants
 //   1. A page is used, held (freed, but visible to a live generation) or free, never two of these.
 //   2. No page that a live generation can see is allocated.
-//   3. Pages beyond file_pages() are never handed out. The file is longer before file_pages() grows, and the sync of
-//   the
+//   3. Pages beyond file_pages() are never handed out. The file is longer before file_pages() grows; the sync of the
 //      commit that first refers to new pages (step 3) makes the length durable with them.
 //
 // Units      pages of 4 KiB.

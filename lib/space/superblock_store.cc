@@ -35,6 +35,7 @@ namespace {
 
 // Bounds everything that the record says of the log. What is in its segments is for the replay to believe or not.
 bool sane_log(const Superblock& record) {
+  if ((record.wal_log_id != 0) != ((record.features_needed & format::kFeatureLog) != 0)) return false;
   if (record.wal_log_id == 0) return record.wal_segment_count == 0 && record.wal_flags == 0;
   if (record.wal_segment_count == 0 || record.wal_segment_count > format::kWalSegmentsMax) return false;
   if (record.wal_segment_pages < format::kWalSegmentPagesMin || record.wal_segment_pages > format::kWalSegmentPagesMax)

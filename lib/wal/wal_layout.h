@@ -4,11 +4,14 @@
 // Units      positions: bytes over the life of the log (format/wal_segment.h). File offsets: bytes.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include <cambium/limits.h>
 
+#include "format/superblock.h"
 #include "format/wal_segment.h"
 
 namespace cambium {
@@ -29,6 +32,17 @@ struct WalLayout {
     return offset_of(position) == format::kWalBlockBytes ? position - format::kWalBlockBytes : position;
   }
 };
+
+// As a superblock describes it. Of a hostile one: check_layout() bounds the rest.
+inline WalLayout wal_layout_of(const format::Superblock& record) {
+  WalLayout layout;
+  layout.log_id = record.wal_log_id;
+  layout.start_position = record.wal_position;
+  layout.segment_pages = record.wal_segment_pages;
+  const std::size_t count = std::min<std::size_t>(record.wal_segment_count, format::kWalSegmentsMax);
+  layout.first_pages.assign(record.wal_segments, record.wal_segments + count);
+  return layout;
+}
 
 inline std::uint64_t wal_file_offset(std::uint32_t first_page) noexcept {
   return first_page * std::uint64_t{kPageBytes};

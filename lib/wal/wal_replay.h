@@ -23,6 +23,7 @@
 #include <cambium/rt/result.h>
 #include <cambium/rt/task.h>
 
+#include "wal/log_range.h"
 #include "wal/wal_layout.h"
 #include "wal/wal_record.h"
 
@@ -55,6 +56,11 @@ struct WalReplay {
     replay.last_sequence = last_sequence;
     replay.first_ordinal = layout.ordinal_of(layout.start_position);
     return replay;
+  }
+
+  // What was replayed, for whoever reads it once more.
+  LogRange range(const WalLayout& layout, Sequence in_tables) const {
+    return {layout, end_position, false, live_pages, in_tables, last_sequence};
   }
 };
 

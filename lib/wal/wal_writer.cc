@@ -558,4 +558,15 @@ WalLayout WalWriter::layout() const {
   return layout;
 }
 
+LogRange WalWriter::durable_range(Sequence in_tables) const {
+  LogRange range;
+  range.layout = layout_;
+  range.end_position = std::max(ledger_.durable_position(), layout_.start_position);
+  range.in_tables = in_tables;
+  range.last = ledger_.durable_sequence();
+  std::uint64_t ordinal = layout_.ordinal_of(layout_.start_position);
+  for (; ordinal < segments_.next_ordinal(); ++ordinal) range.chain.push_back(segments_.first_page_of(ordinal));
+  return range;
+}
+
 }  // namespace cambium

@@ -37,6 +37,7 @@
 #include "base/intrusive_list.h"
 #include "base/ring_queue.h"
 #include "wal/durability_ledger.h"
+#include "wal/log_range.h"
 #include "wal/position_marks.h"
 #include "wal/segment_set.h"
 #include "wal/wal_layout.h"
@@ -114,6 +115,8 @@ class WalWriter {
   // co_await wait_durable(s) yields a Status. Somebody, or the policy, asks for it: waiting does not.
   class DurableAwaiter;
   inline DurableAwaiter wait_durable(Sequence sequence) noexcept;
+  // For waits that may be cut short: everybody in it is woken when more is durable, and when the log has failed.
+  rt::WaitQueue& progress() noexcept { return progress_; }
   const Status& error() const noexcept { return error_; }
   // Something else of the file failed, and what the log has at the device is in doubt: as if a write of it had failed.
   void poison(const Status& cause) noexcept {
@@ -149,6 +152,7 @@ class WalWriter {
   std::uint64_t bytes_used() const noexcept;                     // between start and end
   std::uint64_t bytes_free() const noexcept;                     // payload that the log can still take, full groups
   WalLayout layout() const;                                      // with all segments, as a superblock keeps it
+  LogRange durable_range(Sequence in_tables) const;              // what is durable now, from the start on
   const WalStats& stats() const noexcept { return stats_; }
 
  private:

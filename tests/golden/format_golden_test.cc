@@ -130,6 +130,7 @@ TEST_CASE("golden: a superblock") {
   superblock.magic = format::kMagic;
   superblock.version = format::kFormatVersion;
   superblock.page_bytes = kPageBytes;
+  superblock.features_needed = format::kFeatureLog;
   superblock.features_optional = 0x8000000000000001;
   superblock.file_pages = 70'000;
   superblock.sequence = 0x1111;

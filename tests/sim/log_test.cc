@@ -167,6 +167,54 @@ TEST_CASE("log: a batched log acknowledges at once, and durable() waits", "[S09]
   require_run(disk, with_log(WalMode::batched), &batched_waits);
 }
 
+// A device that takes half a second for a write, or a sync.
+Task<Status> give_up_waiting(Core& core, Partition& db, SimDisk& disk) {
+  co_await check(db.put("k", "old"));
+  for (const rt::IoKind kind : {rt::IoKind::write, rt::IoKind::sync}) {
+    disk.plan({.action = FaultAction::delay, .argument = 500'000'000 / kSimTickNs, .kind = kind, .sticky = true});
+  }
+  const std::int64_t began_ns = core.now_ns();
+  Op<void> put = db.put("k", "new", {.durable = true});
+  CancelSource cancel;
+  Op<Value> late = db.get("k", {.deadline_ns = began_ns + 100'000'000});
+  Op<Value> cancelled = db.get("k", {.cancel = &cancel});
+  Op<Value> patient = db.get("k", {.deadline_ns = began_ns + 100'000'000'000});
+  const Op<Value> too_late = db.get("k", {.deadline_ns = began_ns});
+  CHECK(too_late.ready());
+  const Bytes keys[] = {"k"};
+  Value values[1];
+  Op<void> many = db.multi_get(keys, values, {.deadline_ns = began_ns + 100'000'000});
+  Scan scan = db.scan({}, {.cancel = &cancel});
+  Result<Value> answer = co_await late;
+  CHECK(answer.code() == Errc::timeout);
+  Status several = co_await many;
+  CHECK(several.code() == Errc::timeout);
+  CHECK(core.now_ns() - began_ns < 200'000'000);
+  CHECK(!put.ready());
+  Op<const Entry*> first = scan.next();
+  cancel.request();
+  answer = co_await cancelled;
+  CHECK(answer.code() == Errc::cancelled);
+  Result<const Entry*> entry = co_await first;
+  CHECK(entry.code() == Errc::cancelled);
+  CHECK(core.now_ns() - began_ns < 200'000'000);
+  CHECK(!put.ready());
+  answer = co_await patient;
+  CHECK(answer);
+  CHECK((*answer).view() == "new");
+  co_await check(std::move(put));
+  disk.clear_faults();
+  co_return Status();
+}
+TEST_CASE("log: a read that waits for durability gives up at its deadline, or when it is cancelled, log or no log",
+          "[S09]") {
+  for (const WalMode mode : {WalMode::sync, WalMode::batched, WalMode::none}) {
+    CAPTURE(mode);
+    SimDisk disk;
+    require_run(disk, with_log(mode), &give_up_waiting);
+  }
+}
+
 // ---- what fails with it -------------------------------------------------------------------------------------------
 
 Task<Status> lose_the_log(Core&, Partition& db, SimDisk& at) {
@@ -372,6 +420,18 @@ TEST_CASE("log: one that is larger than the write buffers is recovered, or refus
 }
 
 Task<Status> only_open(Core&, Partition&, SimDisk&) { co_return Status(); }
+
+TEST_CASE("log: a file says that readers have to know of its log, for as long as it has one") {
+  SimDisk disk;
+  require_run(disk, with_log(WalMode::none), &only_open);
+  CHECK(superblock_of(disk).features_needed == 0);
+  require_run(disk, with_log(WalMode::batched), &only_open);
+  CHECK(superblock_of(disk).features_needed == format::kFeatureLog);
+  CHECK((format::kFeaturesKnown & format::kFeatureLog) != 0);
+  require_run(disk, with_log(WalMode::none), &only_open);
+  CHECK(superblock_of(disk).features_needed == 0);
+}
+
 TEST_CASE("log: impossible values in a superblock are corruption", "[F12]") {
   struct Forgery {
     const char* what;
@@ -387,6 +447,8 @@ TEST_CASE("log: impossible values in a superblock are corruption", "[F12]") {
       {"an odd start", [](format::Superblock& r) { r.wal_position = 77; }},
       {"a start far away", [](format::Superblock& r) { r.wal_position = ~std::uint64_t{4095}; }},
       {"a start that no segment has", [](format::Superblock& r) { r.wal_position = 1024 * kPageBytes + 8192; }},
+      {"a log, and no word that one is needed", [](format::Superblock& r) { r.features_needed = 0; }},
+      {"no log, and the word that one is needed", [](format::Superblock& r) { r.wal_log_id = 0; }},
       {"an unknown flag", [](format::Superblock& r) { r.wal_flags = 4; }},
       {"a segment that is free",
        [](format::Superblock& r) {

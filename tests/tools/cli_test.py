@@ -213,6 +213,50 @@ class ExitCodes(CliCase):
         self.assertGreater(len(copied), 1000)
         self.assertLessEqual(set(copied), set(whole.splitlines()))
 
+    def log_groups(self, content):
+        """{first write: file offset} of the groups of the log."""
+        newest = max((0, 2 * 4096), key=lambda at: int.from_bytes(content[at + 16:at + 24], 'little'))
+        field = lambda at, size: int.from_bytes(content[at:at + size], 'little')
+        log_id, count, pages = field(newest + 104, 8), field(newest + 120, 4), field(newest + 124, 4)
+        groups = {}
+        for segment in range(count):
+            first = field(newest + 1056 + 4 * segment, 4)
+            for at in range((first + 1) * 4096, (first + pages) * 4096, 4096):
+                if field(at + 8, 8) == log_id and field(at + 32, 8) != 0:
+                    groups[field(at + 32, 8)] = at
+        return groups
+
+    def test_a_log_that_is_damaged_in_the_middle_is_refused_described_and_salvaged(self):
+        stress = [run_program.path, 'stress', self.file, '--seed', '1', '--ops', '10000000', '--keys', '20000',
+                  '--flush-every', '10000000', '--wal', 'sync', '-q', '--ack-fd', '1']
+        with subprocess.Popen(stress, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            for _ in range(200):
+                process.stdout.readline()
+            process.kill()
+        whole = self.cambium('check', self.file)
+        self.assertIn(b' records', whole.out)
+        content = bytearray(Path(self.file).read_bytes())
+        groups = sorted(self.log_groups(content).items())
+        self.assertGreater(len(groups), 10)
+        write, at = groups[len(groups) // 2]
+        content[at + 70] ^= 1
+        Path(self.file).write_bytes(content)
+
+        self.cambium('get', self.file, 'k', code=CORRUPTION)
+        found = self.cambium('check', self.file, code=CORRUPTION)
+        self.assertRegex(found.out.decode(), f'damaged: page {at // 4096}, the log at position \\d+, writes {write} to')
+        damage, = json.loads(self.cambium('check', self.file, '--json', code=CORRUPTION).out)['damages']
+        self.assertEqual((damage['page'], damage['first_write']), (at // 4096, write))
+
+        rescued = os.path.join(self.dir, 'rescued.cambium')
+        answer = json.loads(self.cambium('salvage', self.file, rescued, '--json', code=CORRUPTION).out)
+        self.assertEqual((answer['complete'], answer['log_lost_from'], answer['log_writes']), (False, write, write - 1))
+        self.cambium('check', rescued)
+        os.remove(rescued)
+        text = self.cambium('salvage', self.file, rescued, code=CORRUPTION).out
+        self.assertIn(f'lost: of the log, the writes from {write} to '.encode(), text)
+        self.assertEqual(Path(self.file).read_bytes(), content)
+
     def test_salvage_refuses_what_is_no_partition_and_makes_nothing(self):
         Path(self.file).write_bytes(b'x' * 40960)
         rescued = os.path.join(self.dir, 'rescued.cambium')

@@ -56,12 +56,25 @@ Answer verb_salvage(Session& session) {
                            {"orphan_entries", report.orphan_entries},
                            {"orphans_left_out", report.orphans_left_out},
                            {"pages_searched", report.pages_searched},
+                           {"log_writes", report.log_writes},
+                           {"log_left_out", report.log_left_out},
+                           {"log_damage", report.log_damage},
+                           {"log_lost_from", raw(report.log_lost_from)},
+                           {"log_lost_to", raw(report.log_lost_to)},
                            {"commit_lost", report.commit_lost},
                            {"lost", lost},
                            {"seconds", clock.seconds()}});
     co_return exit;
   }
   for (const LostRange& range : report.lost) session.output.write(range_text(range));
+  if (report.log_lost_from != Sequence{}) {
+    const std::string to = report.log_lost_to == Sequence{} ? "on" : str("to ", raw(report.log_lost_to));
+    session.output.write(str("lost: of the log, the writes from ", raw(report.log_lost_from), " ", to, "\n"));
+  }
+  if (report.log_left_out != 0) {
+    session.output.write(str("lost: ", report.log_left_out, " writes of the log, to a table that is not known\n"));
+  }
+  if (!report.log_damage.empty()) session.output.write(str("  why: ", report.log_damage, "\n"));
   if (report.commit_lost) {
     session.output.write("lost: maybe the newest commit; the superblock, or the catalog, that it wrote is damaged\n");
   }
@@ -69,7 +82,8 @@ Answer verb_salvage(Session& session) {
     session.output.write(str("lost: ", report.orphans_left_out, " orphaned leaves that could be of several tables\n"));
   }
   session.output.write(str("copied ", report.entries, " entries of ", report.tables, " tables to ",
-                           arguments.output_file, ", ", report.orphan_entries, " of them from orphaned leaves; ",
+                           arguments.output_file, ", ", report.orphan_entries, " of them from orphaned leaves, and ",
+                           report.log_writes, " writes of the log; ",
                            report.complete() ? "nothing was lost\n" : "something was lost\n"));
   co_return exit;
 }

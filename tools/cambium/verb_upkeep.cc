@@ -48,8 +48,15 @@ ordered_json file_object(const FileFacts& facts) {
   return {{"size_bytes", facts.size_bytes}, {"allocated_bytes", facts.allocated_bytes}, {"page_bytes", kPageBytes}};
 }
 
-// The keys of a damaged place, for people; nothing where no keys are known.
+// The keys of a damaged place, or the writes, for people; nothing where none are known.
 std::string keys_text(const Damage& damage) {
+  if (damage.in_log) {
+    const std::string writes = damage.first_write == Sequence{} ? std::string()
+                               : damage.last_write == Sequence{}
+                                   ? str(", writes from ", raw(damage.first_write))
+                                   : str(", writes ", raw(damage.first_write), " to ", raw(damage.last_write));
+    return str(", the log at position ", damage.log_position, writes);
+  }
   if (damage.from.empty() && damage.to.empty()) return {};
   return str(", keys from ", damage.from.empty() ? "the first" : in_quotes(damage.from), " to ",
              damage.to.empty() ? "the last" : in_quotes(damage.to));
@@ -72,6 +79,10 @@ ordered_json damages_object(const CheckReport& report) {
                        {"to", encode(encoding, damage.to)},
                        {"enc", to_string(encoding)},
                        {"reason", damage.reason}});
+    if (!damage.in_log) continue;
+    damages.back()["log_position"] = damage.log_position;
+    damages.back()["first_write"] = raw(damage.first_write);
+    damages.back()["last_write"] = raw(damage.last_write);
   }
   return damages;
 }
@@ -107,8 +118,11 @@ Answer verb_stat(Session& session) {
 
 Answer verb_check(Session& session) {
   const Progress clock("check", 0, false);
+  Options options;
+  options.path = session.arguments.file;
+  options.memory_bytes = session.arguments.memory_bytes != 0 ? session.arguments.memory_bytes : 64 * MiB;
   CheckReport found;
-  const Status whole = co_await session.db->check(found);
+  const Status whole = co_await Partition::check_file(session.core, options, found);
   if (!whole && found.whole()) co_return whole.error();  // it could not be carried out
   const double seconds = clock.seconds();
   if (found.superblock_damaged) {
@@ -122,6 +136,8 @@ Answer verb_check(Session& session) {
                            {"reachable_pages", found.reachable_pages},
                            {"free_pages", found.free_pages},
                            {"held_pages", found.held_pages},
+                           {"log_bytes", found.log_bytes},
+                           {"log_records", found.log_records},
                            {"superblock_damaged", found.superblock_damaged},
                            {"damaged_places", found.damaged_places},
                            {"damages", damages_object(found)},
@@ -133,6 +149,9 @@ Answer verb_check(Session& session) {
   line(session, "tables", str(found.tables));
   line(session, "entries", str(found.entries));
   line(session, "reachable pages", humane(found.reachable_pages, "pages"), "read and verified");
+  if (found.log_bytes != 0) {
+    line(session, "log", rt::format_bytes(found.log_bytes), str("read and verified, ", found.log_records, " records"));
+  }
   line(session, "free pages", humane(found.free_pages, "pages"));
   line(session, "held pages", humane(found.held_pages, "pages"), "freed, waiting for the next commits");
   if (!whole) {

@@ -25,7 +25,7 @@ constexpr std::array<Verb, 15> kVerbs = {{
     {"dump", Access::read, kSome, &verb_dump},
     {"batch", Access::write_or_create, kSome, &verb_batch},
     {"stat", Access::read, kLittle, &verb_stat},
-    {"check", Access::read, kSome, &verb_check},
+    {"check", Access::none, kSome, &verb_check},
     {"salvage", Access::none, kMuch, &verb_salvage},
     {"compact", Access::write, kSome, &verb_compact},
     {"stress", Access::write_or_create, kSome, &verb_stress},
