@@ -22,6 +22,7 @@
 #include "format/page_header.h"
 #include "format/space_page.h"
 #include "sim/damage_probe.h"
+#include "support/figures.h"
 #include "support/seed.h"
 
 namespace cambium::test {
@@ -139,6 +140,7 @@ TEST_CASE("damage: every bit of a page of each kind, flipped alone, is a right a
       "copy, %llu in the unused end of a page\n",
       static_cast<unsigned long long>(bits), samples.size(), static_cast<unsigned long long>(refused),
       static_cast<unsigned long long>(mended), static_cast<unsigned long long>(harmless));
+  report_figure("bit flips", bits);
   CHECK(refused > bits * 6 / 10);
   CHECK(mended > bits / 10);
 }
@@ -218,6 +220,7 @@ TEST_CASE("damage: a write that was lost or went elsewhere is a right answer or 
   }
   std::printf("damage: %llu writes lost or misdirected, %llu of them noticed, the others were of no account\n",
               static_cast<unsigned long long>(struck), static_cast<unsigned long long>(noticed));
+  report_figure("lost or misdirected writes", struck);
   CHECK(struck == runs);
   CHECK(noticed > runs / 4);
 }

@@ -154,26 +154,26 @@ Task<Status> opened_again(Core& core, TracedPartition& db) {
 
 // ---- the tests ----------------------------------------------------------------------------------------------------
 
-TEST_CASE("power cut: at every step of writes that the log acknowledges one by one", "[S09][F05][L03][R03]") {
+TEST_CASE("power cut: at every step of writes that the log acknowledges one by one", "[cut-log][S09][F05][L03][R03]") {
   expect_survival({"log, sync", with_log(WalMode::sync), &hundred_keys, &synced, nullptr, true});
 }
-TEST_CASE("power cut: at every step of writes that share groups of the log", "[S09][L03]") {
+TEST_CASE("power cut: at every step of writes that share groups of the log", "[cut-log][S09][L03]") {
   expect_survival(
       {"log, sync, six writers", with_log(WalMode::sync, 256 * KiB), &hundred_keys, &synced_together, nullptr, true});
 }
-TEST_CASE("power cut: at every step of a log written in batches", "[S09][L03]") {
+TEST_CASE("power cut: at every step of a log written in batches", "[cut-log][S09][L03]") {
   expect_survival({"log, batched", with_log(WalMode::batched), &hundred_keys, &batched});
 }
-TEST_CASE("power cut: at every step of durable writes without a log", "[S09]") {
+TEST_CASE("power cut: at every step of durable writes without a log", "[cut-log][S09]") {
   expect_survival({"durable writes, no log", with_log(WalMode::none), &hundred_keys, &durable_without_log});
 }
-TEST_CASE("power cut: at every step of records longer than the log has room for", "[S09][S13]") {
+TEST_CASE("power cut: at every step of records longer than the log has room for", "[cut-log][S09][S13]") {
   expect_survival({"log, long records", with_log(WalMode::sync, 256 * KiB), nullptr, &long_records});
 }
-TEST_CASE("power cut: at every step of opening, closing and changing the mode of the log", "[S09][S17]") {
+TEST_CASE("power cut: at every step of opening, closing and changing the mode of the log", "[cut-log][S09][S17]") {
   expect_survival({"log, opened again", with_log(WalMode::sync), &hundred_keys, &opened_again});
 }
-TEST_CASE("power cut: at every step of making a partition with a log and its first writes", "[S09]") {
+TEST_CASE("power cut: at every step of making a partition with a log and its first writes", "[cut-log][S09]") {
   expect_survival({"log, creation", with_log(WalMode::sync), nullptr, &hundred_keys});
 }
 

@@ -173,29 +173,31 @@ Task<Status> growth(Core&, TracedPartition& db) {
 
 // ---- the tests ----------------------------------------------------------------------------------------------------
 
-TEST_CASE("power cut: at every step of creating a partition and its first flush", "[S02]") {
+TEST_CASE("power cut: at every step of creating a partition and its first flush", "[cut-commit][S02]") {
   expect_survival({"creation and first flush", kSmall, nullptr, &first_flush});
 }
-TEST_CASE("power cut: at every step of many flushes of overwrites", "[S02]") {
+TEST_CASE("power cut: at every step of many flushes of overwrites", "[cut-commit][S02]") {
   expect_survival({"overwrites", kSmall, &two_hundred_keys, &overwrites});
 }
-TEST_CASE("power cut: at every step of deleting down to an empty tree", "[S02]") {
+TEST_CASE("power cut: at every step of deleting down to an empty tree", "[cut-commit][S02]") {
   expect_survival({"deletes", kSmall, &two_hundred_keys, &deletes});
 }
-TEST_CASE("power cut: at every step of writing long values", "[S02][S13]") {
+TEST_CASE("power cut: at every step of writing long values", "[cut-commit][S02][S13]") {
   expect_survival({"long values", kSmall, nullptr, &long_values});
 }
-TEST_CASE("power cut: at every step of flushes that snapshots divide", "[S02][S10]") {
+TEST_CASE("power cut: at every step of flushes that snapshots divide", "[cut-commit][S02][S10]") {
   expect_survival({"snapshots", kSmall, &two_hundred_keys, &snapshots});
 }
-TEST_CASE("power cut: at every step of compacting and cutting the file", "[S02]") {
+TEST_CASE("power cut: at every step of compacting and cutting the file", "[cut-space][S02]") {
   expect_survival({"compaction", kSmall, &four_hundred_keys, &compaction});
 }
-TEST_CASE("power cut: at every step of deletes on a full device", "[S02][S11]") {
+TEST_CASE("power cut: at every step of deletes on a full device", "[cut-space][S02][S11]") {
   expect_survival({"deletes without room", kSmall, &a_tight_file, &deletes_without_room,
-           [](SimDisk& disk) { disk.set_capacity_bytes(disk.allocated_bytes()); }});
+                   [](SimDisk& disk) { disk.set_capacity_bytes(disk.allocated_bytes()); }});
 }
-TEST_CASE("power cut: at every step of a growing file", "[S02]") { expect_survival({"growth", kSmall, nullptr, &growth}); }
+TEST_CASE("power cut: at every step of a growing file", "[cut-space][S02]") {
+  expect_survival({"growth", kSmall, nullptr, &growth});
+}
 
 // What shows that the tests above can fail.
 TEST_CASE("power cut: the explorer finds out a disk that lies about syncs, and one that loses a superblock", "[S02]") {

@@ -121,12 +121,14 @@ class Explorer {
 
   void run(SimDisk& disk, VersionLog& log, bool preparing) {
     TracedPartition db(log);
-    const std::unique_ptr<Core> core = disk.make_core({.seed = seed_});
+    const std::unique_ptr<Core> core = disk.make_core(device());
     const Status done = core->run(run_script(*core, workload_, preparing, db));
     if (!done) violation(rt::str(preparing ? "prepare" : "run", " failed: ", done.error().message()));
     core->drain();
     if (core->spawned() != 0) violation("coroutines are left after close()");
   }
+
+  SimOptions device() const noexcept { return seed_ % 2 == 0 ? SimOptions{.seed = seed_} : SimOptions::drawn(seed_); }
 
   static void count(void* self, const SimStep& step) {
     auto& explorer = *static_cast<Explorer*>(self);
@@ -310,13 +312,13 @@ CrashReport explore_crashes(const CrashWorkload& workload, std::uint64_t seed, s
 
 CrashReport expect_survival(const CrashWorkload& workload) {
   const std::uint64_t seed = test_seed(2024);
-  const std::uint64_t states = number_from_environment("CAMBIUM_CRASH_STATES", 300'000) / kCrashWorkloads;
+  const std::uint64_t states = number_from_environment("CAMBIUM_CRASH_STATES", 400'000) / kCrashWorkloads;
   CrashReport report = explore_crashes(workload, seed, states);
   std::printf("%s\n", rt::str("power cuts: ", workload.name, ": ", report.states, " states at ", report.cuts, " of ",
                               report.steps, " steps (", report.states_in_recovery, " inside recovery, ", report.unborn,
                               " before the file was made), ", report.versions_seen, " versions recovered, ",
                               report.fallbacks, " times by the older superblock")
-                         .c_str());
+                          .c_str());
   report_figure("crash states", report.compared);
   INFO("replay: " << replay_command("test_sim", seed));
   for (const std::string& violation : report.violations) FAIL_CHECK(violation);

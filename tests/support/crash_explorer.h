@@ -52,7 +52,8 @@ struct CrashReport {
   std::vector<std::string> violations;  // the first few
 };
 
-// `states`: about how many images to check. Errors of the workload itself are violations.
+// `states`: about how many images to check. Errors of the workload itself are violations. Every other seed draws a
+// device of its own: short transfers, retries, its queue depth, refused registration.
 CrashReport explore_crashes(const CrashWorkload& workload, std::uint64_t seed, std::uint64_t states);
 
 // The whole test of one workload, in its share of CAMBIUM_CRASH_STATES: explores, prints and counts what it proved, and
