@@ -18,7 +18,7 @@ GOALS = {
     'kills': (300, 100_000),
     'bit flips': (262_144, 262_144),
     'lost or misdirected writes': (10_000, 10_000),
-    'planted bugs killed': (30, 30),
+    'planted bugs killed': (30, None),
     'failed requests': (None, None),
     'linearized operations': (None, None),
     'model operations': (None, None),
