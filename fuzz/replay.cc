@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fuzz/target.h"
+#include "support/figures.h"
 
 namespace {
 
@@ -52,5 +53,6 @@ int main(int count, char** arguments) {
     }
   }
   std::printf("%zu inputs replayed\n", replayed);
+  cambium::test::report_figure("fuzz inputs replayed", replayed);
   return replayed == 0 ? 1 : 0;  // an empty corpus tests nothing
 }

@@ -12,6 +12,7 @@
 #include "format/table_row.h"
 #include "fuzz/target.h"
 #include "node/node_view.h"
+#include "support/run_whole.h"
 
 namespace cambium::fuzz {
 namespace {
@@ -47,12 +48,6 @@ Task<Status> open_and_close(Core& core) {
   Partition db = co_await check(Partition::open(core, kSampleOptions));
   Status closed = co_await db.close();
   co_return closed;
-}
-
-void run_whole(SimDisk& disk, Task<Status> (*work)(Core&)) {
-  const std::unique_ptr<Core> core = disk.make_core({.seed = 1, .eager = true});
-  CAMBIUM_ASSERT(core->run(work(*core)));
-  while (!core->idle()) core->poll();
 }
 
 // Walks the file as the superblocks describe it, and notes what it meets.
@@ -170,8 +165,8 @@ class Surveyor {
 
 SampleFile make_sample() {
   SampleFile file;
-  run_whole(file.disk, fill);
-  run_whole(file.disk, open_and_close);
+  test::run_whole(file.disk, &fill);
+  test::run_whole(file.disk, &open_and_close);
   file.bytes = file.disk.peek(kSamplePath, 0, file.disk.file_size(kSamplePath));
   for (int i = 0; i < kEntries; ++i) {
     if (i % 50 != 7) file.entries[key_of(i)].value = value_of(i);

@@ -269,7 +269,7 @@ Task<Status> Salvager::copy_log(PartitionState& to) {
     co_return Status();
   }
   LogSalvage log(device_, *chosen_, to, report_);
-  for (Table& table : tables_) log.add_table(table.id, *table.target);
+  for (SalvagedTable& table : tables_) log.add_table(table.id, *table.target);
   Status copied = co_await log.run();
   co_return copied;
 }

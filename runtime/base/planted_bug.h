@@ -7,8 +7,8 @@
 // CAMBIUM_PLANTED(name) is the constant false and leaves no code behind. tests/planted/run plants them one by one.
 //
 // A new bug is one row here, and CAMBIUM_PLANTED(name) in the file that the row names. The third column says which
-// tests should kill it: cut (power cuts), model, errors, reads, damage; they are tried in that order, the others after
-// them.
+// tests should kill it, the quickest first: commit, space, log (power cuts in workloads of each), model, errors, reads,
+// crowd, lost, damage; see HUNTERS in tests/planted/run. They are tried in that order, the others after them.
 //
 // Errors     a name that is not in the table aborts the process: a run that plants nothing proves nothing.
 #pragma once
@@ -19,13 +19,13 @@
 //  BUG(name, where, hunters, story)
 #define CAMBIUM_PLANTED_BUG_TABLE(BUG) \
   /* the commit protocol */ \
-  BUG(superblock_before_data, "lib/flush/committer.cc", "cut", "the superblock is written without a sync of what it refers to") \
-  BUG(second_sync_missing, "lib/flush/committer.cc", "cut", "a commit is acknowledged before its superblock is durable") \
-  BUG(sync_before_completion, "lib/cache/page_writer.cc", "cut", "the sync is submitted while page writes are in flight") \
-  BUG(newest_slot_overwritten, "lib/flush/committer.cc", "cut", "the superblock goes over the newest version, not the older one") \
-  BUG(generation_stands_still, "lib/flush/committer.cc", "cut model", "a commit has the generation of the one before it") \
-  BUG(older_superblock_chosen, "lib/space/superblock_store.cc", "cut", "open takes the older of two superblocks") \
-  BUG(superblock_copy_missing, "lib/space/superblock_store.cc", "damage cut", "only the first copy of a superblock is written") \
+  BUG(superblock_before_data, "lib/flush/committer.cc", "commit", "the superblock is written without a sync of what it refers to") \
+  BUG(second_sync_missing, "lib/flush/committer.cc", "commit", "a commit is acknowledged before its superblock is durable") \
+  BUG(sync_before_completion, "lib/cache/page_writer.cc", "commit", "the sync is submitted while page writes are in flight") \
+  BUG(newest_slot_overwritten, "lib/flush/committer.cc", "commit", "the superblock goes over the newest version, not the older one") \
+  BUG(generation_stands_still, "lib/flush/committer.cc", "commit model", "a commit has the generation of the one before it") \
+  BUG(older_superblock_chosen, "lib/space/superblock_store.cc", "commit", "open takes the older of two superblocks") \
+  BUG(superblock_copy_missing, "lib/space/superblock_store.cc", "damage commit", "only the first copy of a superblock is written") \
   BUG(sync_failure_forgotten, "lib/flush/committer.cc", "errors", "a failed sync is told once, then writing goes on") \
   BUG(sync_retried, "lib/flush/committer.cc", "errors", "a failed sync is tried again, and the second answer believed") \
   /* the device */ \
@@ -35,39 +35,39 @@
   BUG(short_read_accepted, "runtime/rt/file_block_device.cc", "errors model", "the rest of a short read is not asked for") \
   /* space */ \
   BUG(page_freed_under_snapshot, "lib/space/generations.cc", "model", "a freed page comes free though an older snapshot sees it") \
-  BUG(page_reused_in_commit, "lib/space/space_map.cc", "cut model", "a page freed by a commit is written again by the same commit") \
-  BUG(fallback_released_at_once, "lib/space/space_map.cc", "cut", "pages of the commit before are free at once, not one commit later") \
-  BUG(bitmap_not_written, "lib/space/space_map.cc", "cut model", "a bitmap that changed is not written") \
-  BUG(bitmap_slot_reused, "lib/space/space_map.cc", "cut", "a bitmap is written over the one that the newest version uses") \
+  BUG(page_reused_in_commit, "lib/space/space_map.cc", "commit model", "a page freed by a commit is written again by the same commit") \
+  BUG(fallback_released_at_once, "lib/space/space_map.cc", "commit", "pages of the commit before are free at once, not one commit later") \
+  BUG(bitmap_not_written, "lib/space/space_map.cc", "commit model", "a bitmap that changed is not written") \
+  BUG(bitmap_slot_reused, "lib/space/space_map.cc", "commit", "a bitmap is written over the one that the newest version uses") \
   BUG(abort_keeps_frees, "lib/space/space_map.cc", "errors", "what a failed commit freed stays free") \
   BUG(abort_keeps_allocations, "lib/space/space_map.cc", "errors", "what a failed commit allocated stays in use") \
-  BUG(growth_not_made, "lib/space/space_map.cc", "cut model", "new pages are handed out before the file is longer") \
-  BUG(file_cut_too_early, "lib/partition/compact.cc", "cut", "the file is cut before the superblocks say so") \
-  BUG(file_cut_under_fallback, "lib/partition/compact.cc", "cut", "the file is cut when only the newest superblock says so") \
+  BUG(growth_not_made, "lib/space/space_map.cc", "space model", "new pages are handed out before the file is longer") \
+  BUG(file_cut_too_early, "lib/partition/compact.cc", "space", "the file is cut before the superblocks say so") \
+  BUG(file_cut_under_fallback, "lib/partition/compact.cc", "space", "the file is cut when only the newest superblock says so") \
   /* pages and the cache */ \
   BUG(page_checksum_unverified, "lib/cache/page_reader.cc", "damage", "a page's checksum is read, not computed") \
-  BUG(pointer_checksum_unverified, "lib/cache/page_reader.cc", "damage", "a page is not compared with its parent's checksum") \
+  BUG(pointer_checksum_unverified, "lib/cache/page_reader.cc", "lost damage", "a page is not compared with its parent's checksum") \
   BUG(value_checksum_unverified, "lib/cache/overflow_value.cc", "damage", "the checksum of a long value is not compared") \
   BUG(pinned_frame_evicted, "lib/cache/page_cache.cc", "model", "a pinned page is evicted") \
   BUG(stale_frame_kept, "lib/cache/page_writer.cc", "model", "the cache keeps the old page when its id is written again") \
   /* tables and buffers */ \
-  BUG(tombstone_dropped, "lib/flush/flusher.cc", "model cut", "put and delete in one buffer cancel out, the table's older value returns") \
+  BUG(tombstone_dropped, "lib/flush/flusher.cc", "model commit", "put and delete in one buffer cancel out, the table's older value returns") \
   BUG(older_buffer_asked_first, "lib/partition/read_path.cc", "reads model", "of two frozen buffers the older one answers") \
   BUG(snapshot_buffer_let_go, "lib/flush/snapshot_state.h", "model", "a snapshot's buffer goes with the first part that is flushed") \
   BUG(snapshot_moved_too_far, "lib/flush/snapshot_state.h", "model", "a commit moves older snapshots to its version too") \
   BUG(fence_entry_skipped, "lib/tree/tree_cursor.cc", "reads model", "a scan skips the entry at a branch boundary") \
-  BUG(compaction_keeps_old_root, "lib/partition/compact.cc", "cut model", "compaction moves pages, the catalog keeps the old root") \
-  BUG(long_value_not_freed, "lib/tree/tree_merge.cc", "model cut", "the extents of an overwritten long value stay in use") \
-  BUG(long_value_freed_twice, "lib/tree/tree_merge.cc", "model cut", "the extents of a long value are freed twice") \
-  BUG(batch_divided, "lib/partition/write_path.cc", "cut", "a batch is divided between two write buffers") \
-  BUG(flush_acknowledged_early, "lib/partition/write_path.cc", "cut", "flush() returns before its buffer is committed") \
+  BUG(compaction_keeps_old_root, "lib/partition/compact.cc", "space model", "compaction moves pages, the catalog keeps the old root") \
+  BUG(long_value_not_freed, "lib/tree/tree_merge.cc", "model commit", "the extents of an overwritten long value stay in use") \
+  BUG(long_value_freed_twice, "lib/tree/tree_merge.cc", "model commit", "the extents of a long value are freed twice") \
+  BUG(batch_divided, "lib/partition/write_path.cc", "commit", "a batch is divided between two write buffers") \
+  BUG(flush_acknowledged_early, "lib/partition/write_path.cc", "commit", "flush() returns before its buffer is committed") \
   /* the log */ \
-  BUG(wal_acknowledged_early, "lib/partition/write_path.cc", "cut", "a write is acknowledged before its group of the log is durable") \
-  BUG(wal_replay_ignores_sequence, "lib/partition/recovery.cc", "cut", "a replay does not know what the tables hold") \
-  BUG(wal_tail_not_erased, "lib/partition/recovery.cc", "cut", "what lies beyond a torn tail stays there") \
-  BUG(wal_start_advanced_early, "lib/flush/partition_log.cc", "cut", "segments that the fallback superblock begins in are reused") \
-  BUG(wal_segment_reused_early, "lib/flush/partition_log.cc", "cut", "segments are reused before the superblock that gave them up is durable") \
-  BUG(wal_clean_mark_kept, "lib/flush/partition_log.cc", "cut model", "the superblock still says that the log need not be read when it is written")
+  BUG(wal_acknowledged_early, "lib/partition/write_path.cc", "log", "a write is acknowledged before its group of the log is durable") \
+  BUG(wal_replay_ignores_sequence, "lib/partition/recovery.cc", "log", "a replay does not know what the tables hold") \
+  BUG(wal_tail_not_erased, "lib/partition/recovery.cc", "log", "what lies beyond a torn tail stays there") \
+  BUG(wal_start_advanced_early, "lib/flush/partition_log.cc", "log", "segments that the fallback superblock begins in are reused") \
+  BUG(wal_segment_reused_early, "lib/flush/partition_log.cc", "log", "segments are reused before the superblock that gave them up is durable") \
+  BUG(wal_clean_mark_kept, "lib/flush/partition_log.cc", "log model", "the superblock still says that the log need not be read when it is written")
 // clang-format on
 
 namespace cambium::rt {

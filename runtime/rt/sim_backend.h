@@ -89,6 +89,7 @@ class SimBackend final : public IoBackend {
 
   SimFile* file_of(const IoRequest& request) const noexcept;
   bool poisons(const IoRequest& request) const noexcept;
+  void scribble(char* data, std::size_t bytes) noexcept;
   void scribble_some() noexcept;
 
   SimDiskState& disk_;

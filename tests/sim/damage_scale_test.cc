@@ -22,6 +22,7 @@
 #include "format/page_header.h"
 #include "format/space_page.h"
 #include "sim/damage_probe.h"
+#include "support/figures.h"
 #include "support/seed.h"
 
 namespace cambium::test {
@@ -53,6 +54,15 @@ void no_wrong_answer(const Answers& answers) {
   REQUIRE(answers.wrong == 0);
   REQUIRE((answers.open == Errc::ok || answers.open == Errc::corruption));
   if (answers.open != Errc::ok) REQUIRE_FALSE(answers.changed);
+}
+
+// What every damaged file is asked for. 1 when the damage was noticed, 0 when it was of no account.
+std::uint64_t judged(SimDisk& disk, const Expectation& expectation, std::uint64_t seed) {
+  const Answers answers = ask_disk(disk, expectation);
+  INFO("replay: " << replay_command("test_sim", seed));
+  no_wrong_answer(answers);
+  REQUIRE(says_where(answers, "page "));
+  return answers.unharmed(expectation) ? 0u : 1u;
 }
 
 // ---- every bit ----------------------------------------------------------------------------------------------------
@@ -139,6 +149,7 @@ TEST_CASE("damage: every bit of a page of each kind, flipped alone, is a right a
       "copy, %llu in the unused end of a page\n",
       static_cast<unsigned long long>(bits), samples.size(), static_cast<unsigned long long>(refused),
       static_cast<unsigned long long>(mended), static_cast<unsigned long long>(harmless));
+  report_figure("bit flips", bits);
   CHECK(refused > bits * 6 / 10);
   CHECK(mended > bits / 10);
 }
@@ -208,16 +219,13 @@ TEST_CASE("damage: a write that was lost or went elsewhere is a right answer or 
     run_two_rounds(disk, run_seed, expectation);
     struck += disk.faults_struck();
     SimDisk after = disk.clone();
-    const Answers answers = ask_disk(after, expectation);
     INFO("run " << run << ", write " << fault.operation << " of " << writes
                 << (fault.action == FaultAction::drop ? " was lost" : " went to page ") << fault.argument / kPageBytes);
-    INFO("replay: " << replay_command("test_sim", seed));
-    no_wrong_answer(answers);
-    REQUIRE(says_where(answers, "page "));
-    noticed += answers.unharmed(expectation) ? 0u : 1u;
+    noticed += judged(after, expectation, seed);
   }
   std::printf("damage: %llu writes lost or misdirected, %llu of them noticed, the others were of no account\n",
               static_cast<unsigned long long>(struck), static_cast<unsigned long long>(noticed));
+  report_figure("lost or misdirected writes", struck);
   CHECK(struck == runs);
   CHECK(noticed > runs / 4);
 }
@@ -257,12 +265,8 @@ TEST_CASE("damage: pages that return to an older content are a right answer or c
     for (const std::uint64_t page : pages) {
       disk.poke(kDamagedFile.view(), page * kPageBytes, page_at(versions.before, page));
     }
-    const Answers answers = ask_disk(disk, versions.expectation);
     INFO("page " << pages.front() << " and " << pages.size() - 1 << " more");
-    INFO("replay: " << replay_command("test_sim", seed));
-    no_wrong_answer(answers);
-    REQUIRE(says_where(answers, "page "));
-    noticed += answers.unharmed(versions.expectation) ? 0u : 1u;
+    noticed += judged(disk, versions.expectation, seed);
   }
   CHECK(noticed > runs / 4);
 }
@@ -285,13 +289,9 @@ TEST_CASE("damage: pages that change places, are copied or zeroed are a right an
     if (how == 0) disk.zero(kDamagedFile.view(), one * kPageBytes, kPageBytes);
     if (how != 0) disk.copy_page(kDamagedFile.view(), other, one);
     if (how == 2) disk.poke(kDamagedFile.view(), other * kPageBytes, page_at(origin, one));
-    const Answers answers = ask_disk(disk, versions.expectation);
     constexpr const char* kWhat[] = {" is zeroed", " holds a copy of page ", " changed places with page "};
     INFO("page " << one << kWhat[how] << other);
-    INFO("replay: " << replay_command("test_sim", seed));
-    no_wrong_answer(answers);
-    REQUIRE(says_where(answers, "page "));
-    noticed += answers.unharmed(versions.expectation) ? 0u : 1u;
+    noticed += judged(disk, versions.expectation, seed);
   }
   CHECK(noticed > runs / 10);
 }

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "node/node_builder.h"
 #include "support/page_forger.h"
+#include "support/run_whole.h"
 
 namespace cambium::test {
 namespace {
@@ -45,8 +46,7 @@ Task<Status> fill(Core& core) {
 const SimDisk& filled() {
   static const SimDisk disk = [] {
     SimDisk made;
-    const std::unique_ptr<Core> core = made.make_core({.seed = 1, .eager = true});
-    if (!core->run(fill(*core))) std::abort();
+    run_whole(made, &fill);
     return made.clone();
   }();
   return disk;

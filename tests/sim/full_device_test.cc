@@ -69,12 +69,31 @@ Task<Status> expect_contents(Partition& db, const Contents& expected) {
   co_return Status();
 }
 
-void run(Core& core, Task<Status> workload) {
-  const Status done = core.run(std::move(workload));
-  core.drain();
-  INFO(done.error().message());
-  REQUIRE(done);
+// The end of every workload: all that should be there is, the file is whole, and it closes.
+Task<Status> end_with(Partition& db, const Contents& expected) {
+  co_await check(expect_contents(db, expected));
+  co_await check(db.check());
+  Status closed = co_await db.close();
+  co_return closed;
 }
+
+// One disk and what its partition has to hold.
+struct FullDevice {
+  SimDisk disk;
+  std::unique_ptr<Core> core;
+  Contents contents;
+
+  explicit FullDevice(std::uint64_t seed) : core(disk.make_core({.seed = test_seed(seed)})) {}
+  void run(Task<Status> workload) {
+    const Status done = core->run(std::move(workload));
+    core->drain();
+    INFO(done.error().message());
+    REQUIRE(done);
+  }
+  void fill_up(std::uint64_t spare) { run(fill(*core, disk, spare, contents)); }
+  // Not a byte more than the file has now.
+  void close_in() { disk.set_capacity_bytes(disk.allocated_bytes()); }
+};
 
 // Deletes all but each `keep`-th key, all over the tree: far more pages than the reserve has.
 Task<Status> delete_all_but(Partition& db, std::size_t keep, Contents& contents) {
@@ -95,10 +114,8 @@ Task<Status> delete_most(Core& core, std::size_t keep, Contents& contents) {
   Partition db = co_await check(Partition::open(core, kOptions));
   co_await check(expect_contents(db, contents));
   co_await check(delete_all_but(db, keep, contents));
-  co_await check(expect_contents(db, contents));
-  co_await check(db.check());
-  Status closed = co_await db.close();
-  co_return closed;
+  Status ended = co_await end_with(db, contents);
+  co_return ended;
 }
 
 Task<Status> write_again(Core& core, Contents& contents) {
@@ -109,10 +126,8 @@ Task<Status> write_again(Core& core, Contents& contents) {
     co_await check(db.put(key, contents[key]));
   }
   co_await check(db.flush());
-  co_await check(expect_contents(db, contents));
-  co_await check(db.check());
-  Status closed = co_await db.close();
-  co_return closed;
+  Status ended = co_await end_with(db, contents);
+  co_return ended;
 }
 
 TEST_CASE("full device: ordinary flushes leave the reserve, deletes go through with it, and then there is room again",
@@ -120,13 +135,11 @@ TEST_CASE("full device: ordinary flushes leave the reserve, deletes go through w
   for (const std::uint64_t spare : {256 * KiB, 1 * MiB + 20 * KiB, 3 * MiB}) {
     for (const std::size_t keep : {std::size_t{2}, std::size_t{50}}) {
       CAPTURE(spare, keep);
-      SimDisk disk;
-      const std::unique_ptr<Core> core = disk.make_core({.seed = test_seed(4)});
-      Contents contents;
-      run(*core, fill(*core, disk, spare, contents));
-      REQUIRE(contents.size() >= 60);
-      run(*core, delete_most(*core, keep, contents));
-      run(*core, write_again(*core, contents));
+      FullDevice full(4);
+      full.fill_up(spare);
+      REQUIRE(full.contents.size() >= 60);
+      full.run(delete_most(*full.core, keep, full.contents));
+      full.run(write_again(*full.core, full.contents));
     }
   }
 }
@@ -137,21 +150,17 @@ Task<Status> compact(Core& core, Contents& contents, std::uint64_t& before, std:
   before = db.stats().file_pages;
   co_await check(db.compact());
   after = db.stats().file_pages;
-  co_await check(db.check());
-  co_await check(expect_contents(db, contents));
-  Status closed = co_await db.close();
-  co_return closed;
+  Status ended = co_await end_with(db, contents);
+  co_return ended;
 }
 
 TEST_CASE("full device: compaction works there and gives space back", "[S11]") {
-  SimDisk disk;
-  const std::unique_ptr<Core> core = disk.make_core({.seed = test_seed(5)});
-  Contents contents;
-  run(*core, fill(*core, disk, 3 * MiB, contents));
-  disk.set_capacity_bytes(disk.allocated_bytes());
+  FullDevice full(5);
+  full.fill_up(3 * MiB);
+  full.close_in();
   std::uint64_t before = 0;
   std::uint64_t after = 0;
-  run(*core, compact(*core, contents, before, after));
+  full.run(compact(*full.core, full.contents, before, after));
   CHECK(after < before / 2);
 }
 
@@ -167,13 +176,11 @@ Task<Status> delete_one(Core& core, Contents& contents) {
 }
 
 TEST_CASE("full device: keys can be deleted one by one until there is nothing left", "[S11]") {
-  SimDisk disk;
-  const std::unique_ptr<Core> core = disk.make_core({.seed = test_seed(6)});
-  Contents contents;
-  run(*core, fill(*core, disk, 256 * KiB, contents));
-  disk.set_capacity_bytes(disk.allocated_bytes());
-  while (!contents.empty()) run(*core, delete_one(*core, contents));
-  run(*core, write_again(*core, contents));
+  FullDevice full(6);
+  full.fill_up(256 * KiB);
+  full.close_in();
+  while (!full.contents.empty()) full.run(delete_one(*full.core, full.contents));
+  full.run(write_again(*full.core, full.contents));
 }
 
 // ---- a quota is a full device --------------------------------------------------------------------------------------
@@ -194,17 +201,13 @@ Task<Status> meet_quota(Core& core, SimDisk& disk, Contents& contents) {
   co_await check(db.put("more", "room"));  // accepted again without being asked
   contents["more"] = "room";
   co_await check(db.flush());
-  co_await check(expect_contents(db, contents));
-  co_await check(db.check());
-  Status closed = co_await db.close();
-  co_return closed;
+  Status ended = co_await end_with(db, contents);
+  co_return ended;
 }
 
 TEST_CASE("full device: a quota refuses the flush, loses nothing, and work resumes when it is raised", "[S02]") {
-  SimDisk disk;
-  const std::unique_ptr<Core> core = disk.make_core({.seed = test_seed(7)});
-  Contents contents;
-  run(*core, meet_quota(*core, disk, contents));
+  FullDevice full(7);
+  full.run(meet_quota(*full.core, full.disk, full.contents));
 }
 
 }  // namespace

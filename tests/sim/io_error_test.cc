@@ -15,6 +15,7 @@
 
 #include "base/text.h"
 #include "support/effort.h"
+#include "support/figures.h"
 #include "support/seed.h"
 #include "support/version_log.h"
 
@@ -61,7 +62,8 @@ Task<void> read_everything(Partition& db, Outcome& outcome) {
   for (const auto& [key, value] : outcome.expected) {
     const Result<Value> found = co_await db.get(key);
     if (!found) {
-      ++(found.code() == Errc::io ? outcome.reads_failed : outcome.reads_wrong);
+      const bool told = found.code() == Errc::io || found.code() == Errc::cancelled || found.code() == Errc::resource;
+      ++(told ? outcome.reads_failed : outcome.reads_wrong);
     } else {
       ++(found.value() && found.value().view() == value ? outcome.reads_right : outcome.reads_wrong);
     }
@@ -134,7 +136,10 @@ std::uint64_t for_every_request(SimFault fault, Verify verify) {
       REQUIRE(done);
       REQUIRE(core->spawned() == 0);
     }
-    if (disk.faults_struck() == 0) return k;
+    if (disk.faults_struck() == 0) {
+      report_figure("failed requests", k);
+      return k;
+    }
     REQUIRE(outcome.reads_wrong == 0);
     verify(outcome);
     disk.clear_faults();
@@ -186,6 +191,45 @@ TEST_CASE("errors: a transfer that stops short, whichever, is continued, and not
     const std::uint64_t requests = for_every_request(fault, [](const Outcome& outcome) {
       REQUIRE(outcome.first_error == Errc::ok);
       REQUIRE(outcome.reads_failed == 0);
+    });
+    CHECK(requests >= 3);
+  }
+}
+
+// What a kernel asks to be repeated (EINTR, EAGAIN), and what is only late: nobody hears of it.
+TEST_CASE("errors: a request that is interrupted or late, whichever, is repeated or waited for, and nothing is told",
+          "[S02]") {
+  const SimFault fault = GENERATE(SimFault{.error = EINTR}, SimFault{.error = EAGAIN},
+                                  SimFault{.action = FaultAction::delay, .argument = 50'000});
+  CAPTURE(fault.error, static_cast<int>(fault.action));
+  for (const rt::IoKind kind : {rt::IoKind::write, rt::IoKind::read, rt::IoKind::sync}) {
+    SimFault one = fault;
+    one.kind = kind;
+    const std::uint64_t requests = for_every_request(one, [](const Outcome& outcome) {
+      REQUIRE(outcome.first_error == Errc::ok);
+      REQUIRE(outcome.reads_failed == 0);
+    });
+    CHECK(requests >= 3);
+  }
+}
+
+// A cancelled request (the ring is torn down, the process ends), one the kernel has no memory for, one that moves
+// nothing: each ends with an answer, and is no worse than any other error.
+TEST_CASE("errors: a request that is cancelled, refused memory or moves nothing, whichever, is told; nothing is lost",
+          "[S02]") {
+  const bool sticky = GENERATE(false, true);
+  const SimFault fault = GENERATE(SimFault{.error = ECANCELED}, SimFault{.error = ENOMEM},
+                                  SimFault{.action = FaultAction::shorten, .argument = 0});
+  CAPTURE(fault.error, static_cast<int>(fault.action), sticky);
+  for (const rt::IoKind kind : {rt::IoKind::write, rt::IoKind::read, rt::IoKind::sync}) {
+    if (kind == rt::IoKind::sync && fault.action == FaultAction::shorten) continue;
+    SimFault one = fault;
+    one.kind = kind;
+    one.sticky = sticky;
+    const std::uint64_t requests = for_every_request(one, [&](const Outcome& outcome) {
+      const bool told = outcome.first_error != Errc::ok || outcome.reads_failed > 0;
+      REQUIRE((told || (kind == rt::IoKind::read && !sticky)));  // a read ahead that fails is read again
+      REQUIRE((kind == rt::IoKind::read || outcome.reads_failed == 0));
     });
     CHECK(requests >= 3);
   }

@@ -7,6 +7,7 @@
 #include <cambium/rt/sim.h>
 
 #include "base/text.h"
+#include "support/figures.h"
 #include "support/model_driver.h"
 #include "support/seed.h"
 
@@ -23,6 +24,7 @@ std::uint64_t run_simulated(const ModelSetup& setup, ModelReport& report) {
   INFO(done.error().message());
   REQUIRE(done);
   CHECK(core->spawned() == 0);
+  report_figure("model operations", report.operations);
   return disk.trace_hash();
 }
 

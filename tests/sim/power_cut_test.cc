@@ -5,7 +5,6 @@
 // CAMBIUM_CRASH_STATES sets how many crash images are checked over all workloads; CAMBIUM_SEED another schedule.
 #include <catch2/catch.hpp>
 
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,7 +13,6 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "support/crash_explorer.h"
-#include "support/seed.h"
 
 namespace cambium::test {
 namespace {
@@ -175,48 +173,31 @@ Task<Status> growth(Core&, TracedPartition& db) {
 
 // ---- the tests ----------------------------------------------------------------------------------------------------
 
-void explore(const CrashWorkload& workload) {
-  constexpr std::uint64_t kWorkloads = 8;
-  const std::uint64_t seed = test_seed(2024);
-  const std::uint64_t states = number_from_environment("CAMBIUM_CRASH_STATES", 140'000) / kWorkloads;
-  const CrashReport report = explore_crashes(workload, seed, states);
-  std::printf(
-      "power cuts: %s: %llu states at %llu of %llu steps (%llu inside recovery, %llu before the file was made), "
-      "%llu versions recovered, %llu times by the older superblock\n",
-      workload.name, static_cast<unsigned long long>(report.states), static_cast<unsigned long long>(report.cuts),
-      static_cast<unsigned long long>(report.steps), static_cast<unsigned long long>(report.states_in_recovery),
-      static_cast<unsigned long long>(report.unborn), static_cast<unsigned long long>(report.versions_seen),
-      static_cast<unsigned long long>(report.fallbacks));
-  INFO("replay: " << replay_command("test_sim", seed));
-  for (const std::string& violation : report.violations) FAIL_CHECK(violation);
-  CHECK(report.cuts >= 20);
-  CHECK(report.versions_seen > 1);
-  CHECK(report.fallbacks > report.cuts / 4);
+TEST_CASE("power cut: at every step of creating a partition and its first flush", "[cut-commit][S02]") {
+  expect_survival({"creation and first flush", kSmall, nullptr, &first_flush});
 }
-
-TEST_CASE("power cut: at every step of creating a partition and its first flush", "[S02]") {
-  explore({"creation and first flush", kSmall, nullptr, &first_flush});
+TEST_CASE("power cut: at every step of many flushes of overwrites", "[cut-commit][S02]") {
+  expect_survival({"overwrites", kSmall, &two_hundred_keys, &overwrites});
 }
-TEST_CASE("power cut: at every step of many flushes of overwrites", "[S02]") {
-  explore({"overwrites", kSmall, &two_hundred_keys, &overwrites});
+TEST_CASE("power cut: at every step of deleting down to an empty tree", "[cut-commit][S02]") {
+  expect_survival({"deletes", kSmall, &two_hundred_keys, &deletes});
 }
-TEST_CASE("power cut: at every step of deleting down to an empty tree", "[S02]") {
-  explore({"deletes", kSmall, &two_hundred_keys, &deletes});
+TEST_CASE("power cut: at every step of writing long values", "[cut-commit][S02][S13]") {
+  expect_survival({"long values", kSmall, nullptr, &long_values});
 }
-TEST_CASE("power cut: at every step of writing long values", "[S02][S13]") {
-  explore({"long values", kSmall, nullptr, &long_values});
+TEST_CASE("power cut: at every step of flushes that snapshots divide", "[cut-commit][S02][S10]") {
+  expect_survival({"snapshots", kSmall, &two_hundred_keys, &snapshots});
 }
-TEST_CASE("power cut: at every step of flushes that snapshots divide", "[S02][S10]") {
-  explore({"snapshots", kSmall, &two_hundred_keys, &snapshots});
+TEST_CASE("power cut: at every step of compacting and cutting the file", "[cut-space][S02]") {
+  expect_survival({"compaction", kSmall, &four_hundred_keys, &compaction});
 }
-TEST_CASE("power cut: at every step of compacting and cutting the file", "[S02]") {
-  explore({"compaction", kSmall, &four_hundred_keys, &compaction});
+TEST_CASE("power cut: at every step of deletes on a full device", "[cut-space][S02][S11]") {
+  expect_survival({"deletes without room", kSmall, &a_tight_file, &deletes_without_room,
+                   [](SimDisk& disk) { disk.set_capacity_bytes(disk.allocated_bytes()); }});
 }
-TEST_CASE("power cut: at every step of deletes on a full device", "[S02][S11]") {
-  explore({"deletes without room", kSmall, &a_tight_file, &deletes_without_room,
-           [](SimDisk& disk) { disk.set_capacity_bytes(disk.allocated_bytes()); }});
+TEST_CASE("power cut: at every step of a growing file", "[cut-space][S02]") {
+  expect_survival({"growth", kSmall, nullptr, &growth});
 }
-TEST_CASE("power cut: at every step of a growing file", "[S02]") { explore({"growth", kSmall, nullptr, &growth}); }
 
 // What shows that the tests above can fail.
 TEST_CASE("power cut: the explorer finds out a disk that lies about syncs, and one that loses a superblock", "[S02]") {

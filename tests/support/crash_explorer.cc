@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "support/crash_explorer.h"
 
+#include <catch2/catch.hpp>
+
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <set>
@@ -13,6 +16,7 @@
 #include "format/space_page.h"
 #include "format/superblock.h"
 #include "support/effort.h"
+#include "support/figures.h"
 #include "support/seed.h"
 
 namespace cambium::test {
@@ -119,12 +123,14 @@ class Explorer {
 
   void run(SimDisk& disk, VersionLog& log, bool preparing) {
     TracedPartition db(log);
-    const std::unique_ptr<Core> core = disk.make_core({.seed = seed_});
+    const std::unique_ptr<Core> core = disk.make_core(device());
     const Status done = core->run(run_script(*core, workload_, preparing, db));
     if (!done) violation(rt::str(preparing ? "prepare" : "run", " failed: ", done.error().message()));
     core->drain();
     if (core->spawned() != 0) violation("coroutines are left after close()");
   }
+
+  SimOptions device() const noexcept { return seed_ % 2 == 0 ? SimOptions{.seed = seed_} : SimOptions::drawn(seed_); }
 
   static void count(void* self, const SimStep& step) {
     auto& explorer = *static_cast<Explorer*>(self);
@@ -184,6 +190,7 @@ class Explorer {
                format::kSuperblockCopies * kPageBytes);
     Recovery recovery;
     const Status recovered = recover_on(image, opened(workload_, OpenMode::open), step_, false, recovery);
+    report_.compared += recovered ? 1u : 0u;
     if (!recovered) {
       const bool overtaken = recovered.error().message().find("space map page") != std::string::npos;
       if (!overtaken) violation(rt::str("recovery failed: ", recovered.error().message()));
@@ -212,6 +219,7 @@ class Explorer {
       ++report_.unborn;  // never acknowledged to be there: a refusal is an answer, a crash of the process is not
       return;
     }
+    ++report_.compared;
     const std::optional<std::uint64_t> version = log_->find(recovery.content);
     if (!version) {
       return violation(rt::str("the content (", recovery.content.entries, " entries) is that of no version from ",
@@ -263,6 +271,7 @@ class Explorer {
       add_effort();
       Recovery recovery;
       const Status recovered = recover_on(image, *nested.options, image_seed, false, recovery);
+      self.report_.compared += recovered ? 1u : 0u;
       const std::string where =
           rt::str("step ", step.index, " of recovery, policy ", to_string(policy), ", seed ", image_seed);
       if (!recovered) {
@@ -304,6 +313,24 @@ class Explorer {
 
 CrashReport explore_crashes(const CrashWorkload& workload, std::uint64_t seed, std::uint64_t states) {
   return Explorer(workload, seed, states).explore();
+}
+
+CrashReport expect_survival(const CrashWorkload& workload) {
+  const std::uint64_t seed = test_seed(2024);
+  const std::uint64_t states = number_from_environment("CAMBIUM_CRASH_STATES", 400'000) / kCrashWorkloads;
+  CrashReport report = explore_crashes(workload, seed, states);
+  std::printf("%s\n", rt::str("power cuts: ", workload.name, ": ", report.states, " states at ", report.cuts, " of ",
+                              report.steps, " steps (", report.states_in_recovery, " inside recovery, ", report.unborn,
+                              " before the file was made), ", report.versions_seen, " versions recovered, ",
+                              report.fallbacks, " times by the older superblock")
+                          .c_str());
+  report_figure("crash states", report.compared);
+  INFO("replay: " << replay_command("test_sim", seed));
+  for (const std::string& violation : report.violations) FAIL_CHECK(violation);
+  CHECK(report.cuts >= 20);
+  CHECK(report.versions_seen > 1);
+  CHECK(report.fallbacks > report.cuts / 4);
+  return report;
 }
 
 }  // namespace cambium::test

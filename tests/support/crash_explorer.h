@@ -13,7 +13,7 @@
 // Some images go on: a marker is written and flushed, the file is opened again. Of some of those the recovery itself
 // is cut at every step, and what remains has to hold the same version, with the marker or without.
 //
-// Units      states: crash images opened and compared.
+// Units      states: crash images opened; compared: those of them whose content was held against the versions.
 #pragma once
 
 #include <cstdint>
@@ -44,6 +44,7 @@ struct CrashReport {
   std::uint64_t steps = 0;  // completed I/Os of the workload
   std::uint64_t cuts = 0;   // of these, steps that changed what a cut may leave behind
   std::uint64_t states = 0;
+  std::uint64_t compared = 0;  // of these, by content: neither unborn nor rightly refused
   std::uint64_t states_in_recovery = 0;
   std::uint64_t unborn = 0;             // cuts before the file was made, which refused to open
   std::uint64_t versions_seen = 0;      // different versions recovered
@@ -51,7 +52,13 @@ struct CrashReport {
   std::vector<std::string> violations;  // the first few
 };
 
-// `states`: about how many images to check. Errors of the workload itself are violations.
+// `states`: about how many images to check. Errors of the workload itself are violations. Every other seed draws a
+// device of its own: short transfers, retries, its queue depth, refused registration.
 CrashReport explore_crashes(const CrashWorkload& workload, std::uint64_t seed, std::uint64_t states);
+
+// The whole test of one workload, in its share of CAMBIUM_CRASH_STATES: explores, prints and counts what it proved, and
+// fails with the first violations and the command that replays them.
+inline constexpr std::uint64_t kCrashWorkloads = 15;  // that share the states, in suite sim
+CrashReport expect_survival(const CrashWorkload& workload);
 
 }  // namespace cambium::test

@@ -6,7 +6,7 @@
 
 Each round writes a seeded stream with `cambium stress --ack-fd`, kills it at a random moment, sometimes kills whoever
 opens the file next as well, then asks `check` for the structure and `stress --verify` for every acknowledged line.
-As a test it does 100 rounds (CAMBIUM_KILLS says otherwise); as a program, with --kills or --seconds, thousands.
+As a test it does 300 rounds (CAMBIUM_KILLS says otherwise); as a program, with --kills or --seconds, thousands.
 
 What a kill cannot take away is what the kernel has: it stands for crashes of the process, and the power cuts of suite
 sim for those of the machine. The first round that fails ends the run; its folder stays, and the seed is printed.
@@ -142,6 +142,9 @@ def run_rounds(program, modes, kills, seconds, seed, parent):
     for mode in modes:
         print(f'kill: --wal {mode}: {rounds[mode]} kills, {acked[mode]} acknowledged writes all there, '
               f'{empty[mode]} died before the first acknowledgement')
+    if os.environ.get('CAMBIUM_FIGURES'):
+        with open(os.environ['CAMBIUM_FIGURES'], 'a', encoding='utf-8') as figures:
+            figures.write(f'kills\t{sum(rounds.values())}\n')
     print(f'kill: seeds {seed} to {seed + sum(rounds.values()) - 1}, {time.monotonic() - began:.1f} s')
     if any(rounds[mode] >= 20 and empty[mode] > rounds[mode] * 3 // 4 for mode in modes):
         print('most writers died before they had acknowledged anything: this proves too little')
@@ -152,7 +155,7 @@ def run_rounds(program, modes, kills, seconds, seed, parent):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('program')
-    parser.add_argument('--kills', type=int, default=int(os.environ.get('CAMBIUM_KILLS', 100)))
+    parser.add_argument('--kills', type=int, default=int(os.environ.get('CAMBIUM_KILLS', 300)))
     parser.add_argument('--seconds', type=float, default=0, help='end after this time even with kills left')
     parser.add_argument('--seed', type=int, default=int(os.environ.get('CAMBIUM_SEED', time.time_ns() % 1_000_000_000)))
     parser.add_argument('--modes', nargs='+', default=MODES, choices=('none', 'batched', 'sync'))

@@ -9,70 +9,21 @@
 #include <string>
 #include <vector>
 
-#include "format/page_header.h"
 #include "lib/node/node_model.h"
 #include "node/node_view.h"
+#include "support/node_reader.h"
 
 namespace cambium {
 namespace {
 
-using node::NodeView;
 using test::ModelNode;
+using test::NodeReader;
 
-bool inside(const char* page, Bytes bytes) {
-  return bytes.data() >= page && bytes.data() + bytes.size() <= page + kPageBytes;
-}
-
-// Uses every accessor, as tree, cursor and checker do. True when all that was seen is in the page and in order.
-bool walk(const char* page) {
-  const NodeView view(page);
-  char key[kKeyBytesMax + NodeView::kKeySlack];
-  std::string previous;
-  std::size_t key_bytes = 0;
-  for (std::size_t i = 0; i < view.count(); ++i) {
-    const std::size_t bytes = view.is_leaf() ? view.leaf_key(i, key) : view.separator(i, key);
-    if (bytes > kKeyBytesMax || (bytes == 0 && (view.is_leaf() || i != 0))) return false;
-    const std::string now(key, bytes);
-    if (i > (view.is_leaf() ? 0u : 1u) && now <= previous) return false;
-    previous = now;
-    key_bytes += bytes;
-    bool equal = false;
-    if (view.is_leaf()) {
-      if (view.leaf_lower_bound(now, equal) != i || !equal) return false;
-      if (!inside(page, view.leaf_entry(i).value)) return false;
-    } else {
-      if (view.child_index(now) != i || view.child(i).empty()) return false;
-      static_cast<void>(view.child_index_below(now));
-    }
-  }
-  // The sum that a cursor reserves for the keys of a page.
-  return key_bytes <= view.count() * (view.prefix().size() + format::kHeadBytes) + kPageBytes;
-}
-
-// Rebuilding what was read must fit, and hold what was read: a merge relies on it.
-void rebuild(const char* page) {
-  const NodeView view(page);
-  std::vector<std::string> keys(view.count());
-  std::vector<node::NodeEntry> entries(view.count());
-  char key[kKeyBytesMax + node::NodeView::kKeySlack];
-  node::NodeSize size(view.is_leaf());
-  for (std::size_t i = 0; i < view.count(); ++i) {
-    keys[i].assign(key, view.is_leaf() ? view.leaf_key(i, key) : view.separator(i, key));
-    entries[i].key = keys[i];
-    if (view.is_leaf()) {
-      const node::LeafEntry entry = view.leaf_entry(i);
-      entries[i].value = entry.value;
-      entries[i].kind = entry.kind;
-      entries[i].expiry = entry.expiry;
-    } else {
-      entries[i].child = view.child(i);
-    }
-    size.add(entries[i]);
-  }
-  REQUIRE(size.bytes() <= kPageBytes);
-  const std::unique_ptr<char[]> again(new char[kPageBytes]);
-  node::build_node(again.get(), {PageId{78}, Generation{10}, 0x1234, view.level()}, entries);
-  REQUIRE(node::validate_node(again.get()) == nullptr);
+// Uses every accessor, as tree, cursor and checker do; now and then builds the node anew, as a merge does.
+const char* fault_in(const char* page, bool rebuild) {
+  NodeReader reader(page);
+  const char* const fault = reader.read();
+  return fault == nullptr && rebuild ? reader.rebuild() : fault;
 }
 
 TEST_CASE("node damage: every single-byte change is refused or harmless") {
@@ -90,12 +41,13 @@ TEST_CASE("node damage: every single-byte change is refused or harmless") {
           ++refused;
         } else {
           ++accepted;
-          if (!walk(page.get())) FAIL("round " << round << ", byte " << at << " changed by " << change);
+          const char* const fault = fault_in(page.get(), false);
+          if (fault != nullptr) FAIL("round " << round << ", byte " << at << " changed by " << change << ": " << fault);
         }
       }
       page[at] = old;
     }
-    rebuild(page.get());
+    REQUIRE(fault_in(page.get(), true) == nullptr);
   }
   CHECK(refused > 10'000);
   CHECK(accepted > 10'000);  // values, checksums, ids
@@ -126,8 +78,8 @@ TEST_CASE("node damage: a million multi-byte changes are refused or harmless") {
     }
     if (node::validate_node(page.get()) != nullptr) continue;
     ++accepted;
-    if (!walk(page.get())) FAIL("round " << round);
-    if (accepted % 16 == 0) rebuild(page.get());
+    const char* const fault = fault_in(page.get(), accepted % 16 == 0);
+    if (fault != nullptr) FAIL("round " << round << ": " << fault);
   }
   CHECK(accepted > 1000);
 }

@@ -3,6 +3,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <set>
+#include <string>
+
 #include "lib/tree/tree_fixture.h"
 
 namespace cambium {
@@ -162,22 +165,25 @@ TEST_CASE("tree cursor: after an error the walk resumes at the page that failed,
   std::unique_ptr<TableCursor> cursor = tree.store.cursor(tree.root, {direction, random.chance(0.5) ? 0u : 8u});
   tree.base.run(cursor->seek({}, true)).value();
   Pairs seen;
-  unsigned errors = 0;
+  std::set<std::string, std::less<>> errors;  // each names its page
   while (!(cursor->at_end() && !cursor->valid())) {
     for (const Entry& entry : cursor->rest_of_page()) seen.emplace_back(entry.key.str(), entry.value.str());
     cursor->skip_page();
     if (cursor->at_end()) break;
-    if (random.chance(0.3)) tree.base.disk().plan({.kind = rt::IoKind::read, .operation = random.below(3)});
+    // Sticky half of the time: a read ahead that fails alone is made up for by the read that needs the page.
+    if (random.chance(0.3)) {
+      tree.base.disk().plan({.kind = rt::IoKind::read, .operation = random.below(3), .sticky = random.chance(0.5)});
+    }
     const Status moved = tree.base.run(cursor->next_page());
     if (!moved) {
-      ++errors;
+      errors.emplace(moved.error().message());
       CHECK(moved.code() == Errc::io);
       CHECK(!cursor->valid());
     }
     tree.base.settle();
     tree.base.disk().clear_faults();
   }
-  CHECK(errors > 2);
+  CHECK(errors.size() > 5);
   REQUIRE(seen == expected(tree.model, direction, {}, true, tree.model.size()));
 }
 

@@ -42,6 +42,16 @@ struct Piece {
   }
 };
 
+// Gives the assembler one piece, and every record that is complete with it to `take`. What ended it.
+template <class Take>
+Step feed(RecordAssembler& assembler, const Piece& piece, Take take) {
+  assembler.begin_group(piece.header, piece.bytes.get());
+  WalRecord record;
+  Step step = assembler.next(record);
+  for (; step == Step::record; step = assembler.next(record)) take(record);
+  return step;
+}
+
 TEST_CASE("record assembler: records come out whole however the stream is cut into groups") {
   const std::uint64_t base = test::test_seed(1);
   for (std::uint64_t seed = base; seed < base + 200; ++seed) {
@@ -68,11 +78,9 @@ TEST_CASE("record assembler: records come out whole however the stream is cut in
         if (begin >= at && begin < at + bytes) first = std::min(first, begin - at);
       }
       const Piece piece(std::string_view(stream).substr(at, bytes), first);
-      assembler.begin_group(piece.header, piece.bytes.get());
-      WalRecord record;
-      Step step = assembler.next(record);
-      for (; step == Step::record; step = assembler.next(record))
+      const Step step = feed(assembler, piece, [&](const WalRecord& record) {
         seen.push_back(test::sum_of(record.first_sequence, record.entries));
+      });
       REQUIRE(step == Step::need_group);
       at += bytes;
     }
@@ -121,13 +129,10 @@ TEST_CASE("record assembler: hostile bytes are named, and nothing outside of the
     for (std::size_t at = 0; at < stream.size() && !stopped;) {
       const std::size_t bytes = std::min<std::size_t>(stream.size() - at, 1 + random.below(120));
       const Piece piece(std::string_view(stream).substr(at, bytes), static_cast<std::size_t>(random.below(bytes + 1)));
-      assembler.begin_group(piece.header, piece.bytes.get());
-      WalRecord record;
-      Step step = assembler.next(record);
-      for (; step == Step::record; step = assembler.next(record)) {
+      const Step step = feed(assembler, piece, [](const WalRecord& record) {
         for (const WalEntry& entry : record.entries) REQUIRE(entry.key.size() <= kKeyBytesMax);
         static_cast<void>(test::digest_of(record.entries));  // touches every byte
-      }
+      });
       stopped = step == Step::damaged;
       if (stopped) REQUIRE(assembler.problem() != nullptr);
       at += bytes;

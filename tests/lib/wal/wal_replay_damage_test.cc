@@ -22,14 +22,23 @@ bool is_prefix(const std::vector<test::RecordSum>& some, const std::vector<test:
   return some.size() <= all.size() && std::equal(some.begin(), some.end(), all.begin());
 }
 
+// Opens the log and writes one group per value, each made durable or only written.
+void write_groups(LogFixture& f, const std::vector<std::string>& values, bool durable) {
+  f.open();
+  for (const std::string& value : values) {
+    REQUIRE(f.append(one_put("key", value)));
+    if (durable) f.make_durable();
+    f.settle();
+  }
+}
+std::vector<std::string> same_values(std::size_t count) { return std::vector<std::string>(count, "value"); }
+
 TEST_CASE("wal replay: a flipped bit in any byte of a synced log is corruption or changes nothing") {
   LogFixture f(4, 5, {.seed = 1, .eager = true}, 8192);
-  f.open();
   rt::Random random(1);
-  for (unsigned i = 0; i < 12; ++i) {
-    REQUIRE(f.append(one_put("key", test::random_bytes(random, 1500))));
-    f.make_durable();
-  }
+  std::vector<std::string> values;
+  for (unsigned i = 0; i < 12; ++i) values.push_back(test::random_bytes(random, 1500));
+  write_groups(f, values, true);
   f.close();  // ends with an empty group that proves what came before
   REQUIRE(f.replay_now().value().records == 12);
   const std::uint64_t used = f.layout.first_pages.size() * f.layout.segment_bytes();
@@ -59,11 +68,9 @@ TEST_CASE("wal replay: a flipped bit in any byte of a synced log is corruption o
 
 TEST_CASE("wal replay: without proof of a sync a damaged group is a torn tail, whoever lies beyond") {
   LogFixture f(16, 4);
-  f.open();  // nobody asks for durability
-  for (unsigned i = 0; i < 6; ++i) {
-    REQUIRE(f.append(one_put("key", std::string(100, static_cast<char>('a' + i)))));
-    f.settle();
-  }
+  std::vector<std::string> values;
+  for (unsigned i = 0; i < 6; ++i) values.emplace_back(100, static_cast<char>('a' + i));
+  write_groups(f, values, false);  // nobody asks for durability
   f.kill();
   for (std::size_t lost = 0; lost < 6; ++lost) {
     const std::uint64_t offset = f.file_offset(4096 * (1 + lost));
@@ -81,11 +88,7 @@ TEST_CASE("wal replay: without proof of a sync a damaged group is a torn tail, w
 
 TEST_CASE("wal replay: a later group that says so makes a damaged one corruption, and is named") {
   LogFixture f(16, 4);
-  f.open();
-  for (unsigned i = 0; i < 3; ++i) {
-    REQUIRE(f.append(one_put("key", "value")));
-    f.make_durable();
-  }
+  write_groups(f, same_values(3), true);
   f.kill();
   const std::uint64_t offset = f.file_offset(8192);
   f.disk().flip_bit(test::kFile, offset + 70, 3);
@@ -102,12 +105,7 @@ TEST_CASE("wal replay: a later group that says so makes a damaged one corruption
 TEST_CASE("wal replay: a lost segment header is corruption when a group proves the segment, and a cut otherwise") {
   for (const bool durable : {true, false}) {
     LogFixture f(2, 8, {.seed = 1, .eager = true}, 8192);  // one group in each segment
-    f.open();
-    for (unsigned i = 0; i < 4; ++i) {
-      REQUIRE(f.append(one_put("key", "value")));
-      if (durable) f.make_durable();
-      f.settle();
-    }
+    write_groups(f, same_values(4), durable);
     f.kill();
     const std::uint64_t header = f.file_offset(f.layout.segment_bytes());
     const std::uint32_t second = static_cast<std::uint32_t>(header / kPageBytes);
@@ -130,11 +128,7 @@ TEST_CASE("wal replay: a lost segment header is corruption when a group proves t
 
 TEST_CASE("wal replay: a damaged last group is the one damage that looks like a torn tail until a group follows") {
   LogFixture f(16, 4);
-  f.open();
-  for (unsigned i = 0; i < 3; ++i) {
-    REQUIRE(f.append(one_put("key", "value")));
-    f.make_durable();
-  }
+  write_groups(f, same_values(3), true);
   f.kill();
   f.disk().flip_bit(test::kFile, f.file_offset(12288) + 70, 1);
   CHECK(f.replay_now().value().last_sequence == Sequence{2});
@@ -193,11 +187,9 @@ TEST_CASE("wal replay: random bytes under right checksums are refused or replaye
     CAPTURE(seed);
     rt::Random random(seed);
     LogFixture f(8, 4);
-    f.open();
-    for (unsigned i = 0; i < 5; ++i) {
-      REQUIRE(f.append(one_put("key", test::random_bytes(random, random.below(3000)))));
-      f.settle();
-    }
+    std::vector<std::string> values;
+    for (unsigned i = 0; i < 5; ++i) values.push_back(test::random_bytes(random, random.below(3000)));
+    write_groups(f, values, false);
     f.kill();
     const std::uint64_t offset = f.file_offset(4096);
     std::string group = f.disk().peek(test::kFile, offset, 8192);
