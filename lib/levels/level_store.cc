@@ -144,7 +144,7 @@ Task<Status> LevelStore::check_sstable(const Sstable& table, PageVisitor& visito
       if (first) first = status;
     }
     page += count;
-    Status paced = co_await visitor.pace(count);
+    Status paced = co_await visitor.pace(table.root.node_pages + table.root.overflow_pages + page);
     if (!paced) co_return paced;
   }
   co_return first;

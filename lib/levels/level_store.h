@@ -43,6 +43,8 @@ class LevelStore final : public TableStore {
                                    bool& more) override;
   Task<Status> check(const TableRoot& root, PageVisitor& visitor) override;
 
+  // check(), of one sstable. Requires: the view of its version is held.
+  Task<Status> check_sstable(const Sstable& table, PageVisitor& visitor);
   // The table with other sstables. Their pages are written; those of the ones that leave are freed here.
   Task<Result<TableRoot>> edit(TableRoot root, const LevelEdit& edit, PageWriter& writer);
 
@@ -59,7 +61,6 @@ class LevelStore final : public TableStore {
   Task<Status> free_pages(const Sstable& table, PageWriter& writer);
   Task<Status> rebuild(const Sstable& table, PageId limit, SstableBuilder& builder, LevelEdit& edit);
   Task<Result<bool>> values_reach(const Sstable& table, PageId limit);
-  Task<Status> check_sstable(const Sstable& table, PageVisitor& visitor);
 
   PageCache& cache_;
   TableStore& trees_;

@@ -233,7 +233,7 @@ Task<Status> Salvager::make_tables(PartitionState& to) {
   made.reserve(tables_.size());
   for (const SalvagedTable& table : tables_) {
     TableOptions options;
-    options.kind = to.publisher->stores().find(table.kind) != nullptr ? table.kind : TableKind::tree;
+    options.kind = table.kind;
     made.push_back(to.open_table(table.name, options, TableMode::open_or_create));
   }
   Status first_error;
@@ -248,16 +248,64 @@ Task<Status> Salvager::make_tables(PartitionState& to) {
 
 Task<Status> Salvager::copy_table(SalvagedTable& table) {
   if (table.root.height == 0) co_return Status();
-  if (to_->publisher->stores().find(table.kind) == nullptr) {
-    table.lost.add({table.name, "", "", table.root.pointer.entries, 0, "this build cannot read tables of its kind"});
-    co_return Status();
-  }
   walked_ = &table;
+  Status copied;
+  if (table.kind == TableKind::levels) {
+    copied = co_await copy_sstables(table);
+  } else {
+    copied = co_await copy_tree(table.root, Bytes());
+  }
+  co_return copied;
+}
+
+Task<Status> Salvager::copy_tree(const TableRoot& root, Bytes from) {
+  from_ = from.str();
   TreeWalk walk(reader_, *this, TreeWalk::Values::skip);
-  walk.begin(table.root, Bytes());
+  walk.begin(root, from);
   while (!walk.done()) {
     co_await check(walk.step());
     if (device_.core().over_budget()) co_await device_.core().yield();
+  }
+  co_return Status();
+}
+
+// A manifest is a tree, whose entries are no user's.
+Task<Status> Salvager::copy_sstables(SalvagedTable& table) {
+  rows_.emplace();
+  Status read = co_await copy_tree(table.root, Bytes());
+  std::vector<std::pair<SstablePtr, SstablePlace>> sstables = std::move(*rows_);
+  rows_.reset();
+  if (!read) co_return read;
+  // The oldest first: what comes later replaces it, as it did when it was written.
+  std::sort(sstables.begin(), sstables.end(), [](const auto& a, const auto& b) {
+    if (a.second.level != b.second.level) return a.second.level > b.second.level;
+    if (a.second.run != b.second.run) return a.second.run < b.second.run;
+    return a.first->id < b.first->id;
+  });
+  for (const auto& [sstable, place] : sstables) {
+    for (const FilterPage& page : sstable->filter) {
+      const Status taken = survey_.take({page.pointer.id(), 1});
+      static_cast<void>(taken);  // filters hold no data
+    }
+    co_await check(copy_tree(sstable->root, sstable->trimmed ? Bytes(sstable->min_key) : Bytes()));
+  }
+  co_return Status();
+}
+
+Task<Status> Salvager::take_row(Bytes key, const node::LeafEntry& row) {
+  Bytes value = row.value;
+  std::optional<OverflowBuffer> memory;
+  if (row.kind == format::EntryKind::overflow) {
+    Result<OverflowBuffer> read = co_await read_overflow(device_, OverflowView(row.value));
+    if (read) memory.emplace(std::move(*read));
+    value = memory ? memory->bytes() : Bytes();
+  }
+  SstablePlace place;
+  Result<SstablePtr> sstable = read_sstable_row(key, value, file_pages_, place);
+  if (sstable) {
+    rows_->emplace_back(std::move(*sstable), place);
+  } else {
+    walked_->lost.add({walked_->name, "", "", 0, 0, std::string(sstable.error().message())});
   }
   co_return Status();
 }
@@ -283,6 +331,11 @@ void Salvager::damaged(const DamagedPlace& place) {
 Task<Status> Salvager::leaf(const NodeView& leaf, Bytes, Bytes) {
   for (std::size_t i = 0; i < leaf.count(); ++i) {
     const Bytes key(key_.data(), leaf.leaf_key(i, key_.data()));
+    if (rows_) {
+      co_await check(take_row(key, leaf.leaf_entry(i)));
+      continue;
+    }
+    if (key < Bytes(from_)) continue;
     const LostRange* const known = walked_->lost.find(key);  // its extents were objected to
     if (known != nullptr && known->from == key.view()) continue;
     bool readable = true;
@@ -309,9 +362,11 @@ Task<Status> Salvager::copy_entry(SalvagedTable& table, Bytes key, const node::L
     Status status = co_await stored;
     if (!status) co_return status;
   } else {
-    Op<void> stored = to_->write_one(*table.target, key, entry.value, WriteKind::put, {});
+    const bool gone = entry.kind == format::EntryKind::tombstone;
+    Op<void> stored = to_->write_one(*table.target, key, entry.value, gone ? WriteKind::del : WriteKind::put, {});
     Status status = co_await stored;
     if (!status) co_return status;
+    if (gone) co_return Status();
   }
   ++report_.entries;
   co_return Status();
@@ -353,6 +408,7 @@ void Salvager::consider(const char* page, std::uint64_t page_id, std::vector<Orp
   Orphan orphan{leaf.generation(), PageId{page_id}, 0};
   for (std::size_t i = 0; i < tables_.size(); ++i) {
     if (!tables_[i].lost.touches(first, last)) continue;
+    if (tables_[i].kind != TableKind::tree) continue;  // leaves of replaced sstables may be older than what was copied
     ++owners;
     orphan.table = i;
   }

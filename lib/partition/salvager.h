@@ -18,6 +18,7 @@
 
 #include "cache/page_reader.h"
 #include "format/superblock.h"
+#include "levels/sstable.h"
 #include "partition/lost_keys.h"
 #include "partition/page_survey.h"
 #include "partition/partition_state.h"
@@ -62,6 +63,9 @@ class Salvager final : private PageVisitor {
   Task<Status> copy_log(PartitionState& to);
   Task<Status> make_tables(PartitionState& to);
   Task<Status> copy_table(SalvagedTable& table);
+  Task<Status> copy_tree(const TableRoot& root, Bytes from);
+  Task<Status> copy_sstables(SalvagedTable& table);
+  Task<Status> take_row(Bytes key, const node::LeafEntry& row);
   Task<Status> search_orphans(std::vector<Orphan>& orphans);
   void consider(const char* page, std::uint64_t page_id, std::vector<Orphan>& orphans);
   Task<Status> copy_orphan(const Orphan& orphan);
@@ -77,6 +81,8 @@ class Salvager final : private PageVisitor {
   std::optional<format::Superblock> chosen_;  // what the tables were taken from; none: no superblock is left
   std::vector<SalvagedTable> tables_;
   SalvagedTable* walked_ = nullptr;
+  std::string from_;  // of the tree being walked: keys below are no part of it
+  std::optional<std::vector<std::pair<SstablePtr, SstablePlace>>> rows_;  // while a manifest is walked
   PartitionState* to_ = nullptr;
   std::vector<char> key_;
   SalvageReport report_;

@@ -28,6 +28,7 @@
 #include "flush/publisher.h"
 #include "flush/table_set.h"
 #include "flush/views.h"
+#include "levels/sstable.h"
 #include "table_store.h"
 #include "wal/log_range.h"
 
@@ -64,6 +65,8 @@ class Scrubber final : private PageVisitor, private LogVisitor {
   Task<Status> scrub_log();
   Task<Status> scrub_table(TableId id);
   Task<Status> scrub_part(TableId id, std::string& from, bool& more);
+  Task<Status> scrub_sstables(TableId id);
+  Task<bool> scrub_next_sstable(TableId id, SstableId& after);
   Task<Status> scrub_space();
   Task<Status> scrub_space_page(std::uint32_t index, bool table);
   TableRoot root_of(TableId id) const;

@@ -48,7 +48,7 @@ struct History {
     for (std::size_t i = 0; i < writes.size(); ++i) {
       if (i == durable) log.acknowledge(log.submitted());
       if (!writes[i].taken) continue;
-      log.put(writes[i].key, writes[i].value);
+      log.put("default", writes[i].key, writes[i].value);
       log.submit();
     }
     if (durable == writes.size()) log.acknowledge(log.submitted());

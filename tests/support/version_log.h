@@ -134,12 +134,12 @@ class TracedPartition {
     log_.submit();
     return answered(db_->write(batch, options), options);
   }
-  Task<Result<Table>> table(const std::string& name) {
+  Task<Result<Table>> table(const std::string& name, TableOptions options = {}) {
     for (const auto& [id, known] : names_) {
       if (known == name) co_return co_await db_->table(name);
     }
     log_.expect_table(name, VersionLog::Presence::either);
-    const Table made = co_await check(db_->table(name, {}, TableMode::create));
+    const Table made = co_await check(db_->table(name, options, TableMode::create));
     log_.expect_table(name, VersionLog::Presence::required);
     names_[made.id()] = name;
     co_return made;
@@ -170,6 +170,14 @@ class TracedPartition {
     const std::uint64_t version = log_.submitted();
     co_await check(db_->flush(options));
     log_.acknowledge(version);
+    co_return Status();
+  }
+  Task<Status> settle() {
+    co_await check(db_->settle());
+    co_return Status();
+  }
+  Task<Status> compact() {
+    co_await check(db_->compact());
     co_return Status();
   }
   Task<Status> close() {

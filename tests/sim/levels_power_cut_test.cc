@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Power cuts while a level store is flushed and compacted, beside a tree, under one batch and one log: each crash
+// leaves a version of both, whole, wherever in a flush, a slice of a merge or its publication the power went.
+#include <catch2/catch.hpp>
+
+#include <string>
+
+#include "base/text.h"
+#include "support/crash_explorer.h"
+
+namespace cambium::test {
+namespace {
+
+constexpr Options options_of(WalMode mode) {
+  return {.wal = mode,
+          .memory_bytes = 1 * MiB,
+          .write_buffer_bytes = 64 * KiB,
+          .cache_bytes = 256 * KiB,
+          .wal_bytes_max = 128 * KiB};
+}
+
+std::string key_of(std::uint64_t i) { return rt::str("key ", 100'000 + i); }
+std::string value_of(std::uint64_t i, std::uint64_t round) {
+  return rt::str(i, " in round ", round, std::string(20 + i * 37 % 500, 'v'));
+}
+
+// Batches over both kinds; enough flushes for several merges, the last ones into the bottom.
+Task<Status> flush_and_compact(Core&, TracedPartition& db) {
+  const Table events = co_await check(db.table("events", {.kind = TableKind::levels}));
+  for (std::uint64_t round = 0; round < 16; ++round) {
+    WriteBatch batch;
+    for (std::uint64_t i = 0; i < 12; ++i) batch.put(events, key_of((round * 7 + i * 5) % 60), value_of(i, round));
+    batch.del(events, key_of(round * 3 % 60));
+    batch.put(rt::str("batch ", round), "of the default table");
+    co_await check(db.write(batch));
+    co_await check(db.flush());
+    if (round % 5 == 4) {
+      co_await check(db.settle());
+    }
+  }
+  Status settled = co_await db.settle();
+  co_return settled;
+}
+
+Task<Status> long_values(Core&, TracedPartition& db) {
+  const Table events = co_await check(db.table("events", {.kind = TableKind::levels}));
+  for (std::uint64_t round = 0; round < 9; ++round) {
+    for (std::uint64_t i = 0; i < 4; ++i) {
+      const std::string value(i % 2 == 0 ? 3000 + round * 100 : 40, 'l');
+      co_await check(db.put(events, key_of((round + i * 3) % 9), value));
+    }
+    co_await check(db.del(events, key_of(round % 9)));
+    co_await check(db.flush());
+  }
+  Status settled = co_await db.settle();
+  co_return settled;
+}
+
+Task<Status> some_rounds(Core& core, TracedPartition& db) {
+  Status done = co_await flush_and_compact(core, db);
+  co_return done;
+}
+Task<Status> compact_file(Core&, TracedPartition& db) {
+  const Table events = co_await check(db.table("events", {.kind = TableKind::levels}));
+  for (std::uint64_t i = 0; i < 60; ++i) {
+    if (i % 3 != 0) {
+      co_await check(db.del(events, key_of(i)));
+    }
+  }
+  co_await check(db.flush());
+  co_await check(db.compact());
+  co_await check(db.settle());
+  Status compacted = co_await db.compact();
+  co_return compacted;
+}
+
+TEST_CASE("power cut: at every step of flushes and compactions of a level store, without a log",
+          "[cut-levels][S02][F09][F10][F11][L09]") {
+  expect_survival({"levels, no log", options_of(WalMode::none), nullptr, &flush_and_compact});
+}
+TEST_CASE("power cut: at every step of flushes and compactions of a level store, with a log that waits",
+          "[cut-levels][S02][F10][L03]") {
+  expect_survival({"levels, log", options_of(WalMode::sync), nullptr, &flush_and_compact, nullptr, true});
+}
+TEST_CASE("power cut: at every step of compactions that carry and drop long values", "[cut-levels][S02][S13][F10]") {
+  expect_survival({"levels, long values", options_of(WalMode::none), nullptr, &long_values});
+}
+TEST_CASE("power cut: at every step of moving sstables out of the end of the file", "[cut-levels][S02][F10]") {
+  expect_survival({"levels, file compaction", options_of(WalMode::none), &some_rounds, &compact_file});
+}
+
+}  // namespace
+}  // namespace cambium::test
