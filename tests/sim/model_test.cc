@@ -47,7 +47,7 @@ TEST_CASE("model: random operations with a log in every mode, left open again an
   ModelReport report;
   run_simulated(setup, report);
   print_report("sim, with a log", cache_pages, report);
-  CHECK(report.recoveries > 0);
+  CHECK((report.recoveries > 0 || report.reopens < 16));  // each is left or closed by the toss of a coin
 }
 
 TEST_CASE("model: two runs of a simulated workload with one seed are the same I/O for I/O", "[S20]") {
