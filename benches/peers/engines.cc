@@ -45,7 +45,7 @@ std::unique_ptr<KvAdapter> make_engine(std::string_view name) {
   fail("no engine '" + std::string(name) + "' in this build; it has: " + (known.empty() ? "none" : known));
 }
 
-std::unique_ptr<ConcurrentStore> make_store(std::string_view name, const StoreOptions& options) {
+std::unique_ptr<ConcurrentStore> make_store(std::string_view name, [[maybe_unused]] const StoreOptions& options) {
 #ifdef CAMBIUM_BENCH_CAMBIUM
   if (name == "cambium") return make_cambium_store(options);
 #endif

@@ -18,7 +18,9 @@
 //
 // Limits     keys of 1 to 1,024 bytes, values up to 1 GiB and half of memory_bytes; ordered bytewise.
 // Errors     invalid_argument changes nothing; io from a failed sync poisons the partition: reads go on, writes fail
-//            with the first error until it is reopened; no_space keeps buffered writes and resumes by itself.
+//            with the first error until it is reopened; no_space keeps buffered writes and resumes by itself;
+//            deletes go through on a full device, unless they stand behind writes that do not fit, or are one batch of
+//            more than the reserve holds (a 64th of the file): split it.
 // Threads    everything on the core that opened it.
 // Lifetime   scans, snapshots, values and operations end before close(), which waits for operations and refuses
 //            (busy) while snapshots or scans are held. A partition ends before its core. Destroyed without close() it

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "flush/flusher.h"
 
+#include <algorithm>
+
 #include <cambium/rt/check.h>
 
 #include "base/planted_bug.h"
@@ -16,11 +18,20 @@ bool worth_retrying(Errc code) noexcept {
   return code == Errc::no_space || code == Errc::busy || code == Errc::resource;
 }
 
-bool only_deletes(const WriteBuffer& buffer) noexcept {
+// The deletes that stand next: whole batches behind `after` that do nothing else, up to the last of them. `after` when
+// something else comes first; `any`: whether there is a delete at all.
+Sequence deletes_end(const WriteBuffer& buffer, Sequence after, bool& any) noexcept {
+  Sequence end = after;
+  bool pure = true;
+  any = false;
   for (const BufferEntry* entry = buffer.first(); entry != nullptr; entry = buffer.after(*entry)) {
-    if (entry->kind != WriteKind::del) return false;
+    if (entry->sequence <= after) continue;
+    any = any || entry->kind == WriteKind::del;
+    pure = pure && entry->kind == WriteKind::del;
+    if (pure && (entry->flags & BufferEntry::kBatchGoesOn) == 0) end = entry->sequence;
+    if (!pure && any) break;
   }
-  return true;
+  return end;
 }
 
 // Where a portion of about `count` writes ends that begins after `after`: never inside a batch, nor beyond `last`.
@@ -113,27 +124,36 @@ Task<Status> Flusher::flush(OrderedBuffer& buffer) {
   co_await order(core_, buffer, buffer.buffer.count(), true);
   const SortedRun run = buffer.runs.whole();
   const Sequence last = buffer.buffer.last_sequence();
+  // A part that was committed before an error is not applied again.
   Sequence applied{raw(buffer.buffer.first_sequence()) - 1};
-  SpaceUse use = SpaceUse::ordinary;
+  applied = std::max(applied, Sequence{publisher_.committer().record().sequence});
+  Sequence deletes_through = applied;  // up to here the reserve may be taken
   std::size_t portion = buffer.buffer.count();
   while (applied < last) {
-    // A part that was committed before an error is not applied again: the tables hold it, and applying it is harmless.
     Sequence through = snapshots_.next_stop(buffer, applied, last);
-    if (use == SpaceUse::reserve) through = portion_end(buffer.buffer, applied, through, portion);
+    const bool deleting = applied < deletes_through;
+    if (deleting) through = std::min(through, deletes_through);
+    if (portion < buffer.buffer.count()) through = portion_end(buffer.buffer, applied, through, portion);
+    const SpaceUse use = deleting ? SpaceUse::reserve : SpaceUse::ordinary;
     Status done = co_await apply_part(buffer, run, applied, through, use);
     if (done) {
       applied = through;
+      if (deleting && applied == deletes_through) portion = buffer.buffer.count();
       continue;
     }
     if (done.code() != Errc::no_space) co_return done;
     // The device is full. First what only the fallback superblock holds; then, for what makes room, the reserve; then
-    // less at a time: each portion gives back what it took, so the next one finds it.
+    // less at a time: each portion of deletes gives back what it took, so the next one finds it, and what fits of the
+    // writes before them has to be out of their way. Writes that do not fit, and all behind them, wait.
     bool released = false;
     co_await check(release_fallback(released));
     if (released) continue;
-    if (use == SpaceUse::ordinary && only_deletes(buffer.buffer)) {
-      use = SpaceUse::reserve;
-    } else if (use == SpaceUse::reserve && portion > 1) {
+    portion = std::min(portion, static_cast<std::size_t>(raw(through) - raw(applied)));
+    bool any_deletes = false;
+    if (!deleting) deletes_through = deletes_end(buffer.buffer, applied, any_deletes);
+    if (!deleting && deletes_through > applied) {
+      portion = buffer.buffer.count();
+    } else if ((deleting || any_deletes) && portion > 1) {
       portion /= 2;
     } else {
       co_return done;

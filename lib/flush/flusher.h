@@ -8,7 +8,8 @@
 //   1. Buffers are flushed in order, so the tables always hold a prefix of the sequence of writes.
 //   2. The log gets its room before buffers are flushed: writers wait for it.
 //   3. A buffer is dropped in the same step in which its contents become visible in the tables.
-//   4. Only buffers that do nothing but delete take from the space map's reserve, in portions that fit it.
+//   4. Only parts that do nothing but delete take from the space map's reserve, in portions that fit it, and divide no
+//      batch: one batch that needs more than the reserve waits for space like any other write.
 //
 // Errors     no_space, busy and resource keep the buffer and are retried every 100 ms; anything else poisons.
 // Suspends   everywhere; runs at background priority.

@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "base/planted_bug.h"
+#include "base/text.h"
 #include "flush/committer.h"
 #include "wal/zero_segment.h"
 
@@ -223,14 +224,24 @@ Task<Status> PartitionLog::shrink(Committer& committer) {
   co_return done;
 }
 
-// As many as there is space for, at least one; `to` has those that were filled with zeros.
+Result<PageRun> PartitionLog::take_run(std::uint32_t pages) {
+  if (space_.free_pages() < pages + space_.reserve_pages()) {
+    return Error(Errc::no_space, rt::str("what is free in ", device_.name(), " is kept for deletes and compaction"),
+                 "free some space; without a log (wal=none) it can be opened all the same");
+  }
+  return space_.allocate(pages, pages);
+}
+
+// As many as there is space for beyond the reserve; `to` has those that were filled with zeros.
 Task<Status> PartitionLog::add_segments(std::size_t count, std::vector<std::uint32_t>& to) {
   const std::uint32_t pages = layout_.segment_pages;
   for (; count != 0; --count) {
-    Result<PageRun> run = space_.allocate(pages, pages);
+    Result<PageRun> run = take_run(pages);
     for (int tries = 0; !run && tries < 3; ++tries) {  // the end of an allocation group may be too short for one
-      co_await check(space_.grow(pages));
-      run = space_.allocate(pages, pages);
+      const std::uint64_t spare = space_.free_pages();
+      const std::uint64_t wanted = pages + space_.reserve_pages();
+      co_await check(space_.grow(std::max<std::uint64_t>(pages, wanted > spare ? wanted - spare : 0)));
+      run = take_run(pages);
     }
     if (!run) co_return run.error();
     Status zeroed = co_await zero_segment(zeroing_, zeroing_bytes_, static_cast<std::uint32_t>(raw(run->first)), pages);

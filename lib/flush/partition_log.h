@@ -14,7 +14,7 @@
 //   2. A segment is a run of pages in use by the space map, zeroed before a superblock names it.
 //
 // Units      bytes; positions and segments: format/wal_segment.h.
-// Errors     no_space: nothing changed; others as Committer::commit().
+// Errors     no_space: nothing changed, and the space map's reserve is left alone; others as Committer::commit().
 // Suspends   what takes a Committer: its lane is held by the caller.
 #pragma once
 
@@ -120,6 +120,7 @@ class PartitionLog {
  private:
   bool lags(Sequence flushed) const noexcept;
   std::size_t segments_max() const noexcept;
+  Result<PageRun> take_run(std::uint32_t pages);
   Task<Status> add_segments(std::size_t count, std::vector<std::uint32_t>& to);
 
   BlockDevice& device_;

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include <cerrno>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -181,6 +182,186 @@ TEST_CASE("full device: keys can be deleted one by one until there is nothing le
   full.close_in();
   while (!full.contents.empty()) full.run(delete_one(*full.core, full.contents));
   full.run(write_again(*full.core, full.contents));
+}
+
+// ---- deletes among other writes ------------------------------------------------------------------------------------
+
+// Deletes of most keys, and puts that only have room behind them, in one write buffer; with `front`, a short put comes
+// first.
+Task<Status> make_room_and_use_it(Core& core, Contents& contents, bool front) {
+  Options options = kOptions;
+  options.memory_bytes = 2 * MiB;
+  options.write_buffer_bytes = 384 * KiB;
+  Partition db = co_await check(Partition::open(core, options));
+  if (front) {
+    contents[contents.begin()->first] = "short";
+    co_await check(db.put(contents.begin()->first, "short"));
+  }
+  std::size_t i = 0;
+  for (auto it = std::next(contents.begin()); it != contents.end(); ++i) {
+    if (i % 10 == 0) {
+      ++it;
+      continue;
+    }
+    co_await check(db.del(it->first));
+    it = contents.erase(it);
+  }
+  for (std::size_t n = 0; n < 300; ++n) {
+    const std::string key = rt::str("new ", n);
+    contents[key] = std::string(600, 'n');
+    co_await check(db.put(key, contents[key]));
+  }
+  CHECK(db.stats().flushes == 0);  // one buffer, or this tests nothing
+  co_await check(db.flush({.trim = false}));
+  co_await check(expect_contents(db, contents));
+  co_await check(db.check());
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+TEST_CASE("full device: deletes at the head of a write buffer make room for the puts behind them", "[S11]") {
+  for (const bool front : {false, true}) {
+    CAPTURE(front);
+    SimDisk disk;
+    const std::unique_ptr<Core> core = disk.make_core({.seed = test_seed(8)});
+    Contents contents;
+    run(*core, fill(*core, disk, 1 * MiB, contents));
+    disk.set_capacity_bytes(disk.allocated_bytes());
+    run(*core, make_room_and_use_it(*core, contents, front));
+  }
+}
+
+// Puts that do not fit hold up the deletes behind them: the tables hold a prefix of what was written.
+Task<Status> delete_behind(Core& core, SimDisk& disk, Contents& contents) {
+  Options options = kOptions;
+  options.memory_bytes = 2 * MiB;
+  options.write_buffer_bytes = 384 * KiB;
+  Partition db = co_await check(Partition::open(core, options));
+  for (std::size_t n = 0; n < 500; ++n) {
+    const std::string key = rt::str("new ", n);
+    contents[key] = std::string(600, 'n');
+    co_await check(db.put(key, contents[key]));
+  }
+  const std::string gone = contents.begin()->first;
+  contents.erase(gone);
+  co_await check(db.del(gone));
+  const Status refused = co_await db.flush();
+  CHECK(refused.code() == Errc::no_space);
+  co_await check(expect_contents(db, contents));  // from the buffers
+  CHECK(db.stats().free_pages >= kReservePages);
+  disk.set_capacity_bytes(~std::uint64_t{0});
+  co_await core.sleep_ns(1'000'000'000);
+  co_await check(db.flush());
+  co_await check(expect_contents(db, contents));
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+TEST_CASE("full device: deletes behind puts that do not fit wait with them, and the reserve is left alone", "[S11]") {
+  SimDisk disk;
+  const std::unique_ptr<Core> core = disk.make_core({.seed = test_seed(9)});
+  Contents contents;
+  run(*core, fill(*core, disk, 256 * KiB, contents));
+  disk.set_capacity_bytes(disk.allocated_bytes());
+  run(*core, delete_behind(*core, disk, contents));
+}
+
+// A batch is one commit: where it needs more than the reserve has, it waits for space like any other write.
+Task<Status> delete_in_one_batch(Core& core, SimDisk& disk, Contents& contents) {
+  Options options = kOptions;
+  options.memory_bytes = 2 * MiB;
+  options.write_buffer_bytes = 384 * KiB;
+  Partition db = co_await check(Partition::open(core, options));
+  WriteBatch batch;
+  std::size_t i = 0;
+  for (auto it = contents.begin(); it != contents.end(); ++i) {
+    if (i % 3 != 0) {
+      ++it;
+      continue;
+    }
+    batch.del(it->first);
+    it = contents.erase(it);
+  }
+  co_await check(db.write(batch));
+  const Status refused = co_await db.flush();
+  CHECK(refused.code() == Errc::no_space);
+  co_await check(expect_contents(db, contents));
+  disk.set_capacity_bytes(~std::uint64_t{0});
+  co_await core.sleep_ns(1'000'000'000);
+  co_await check(db.flush());
+  co_await check(expect_contents(db, contents));
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+TEST_CASE("full device: one batch of deletes that needs more than the reserve is refused, and goes through with space",
+          "[S11]") {
+  SimDisk disk;
+  const std::unique_ptr<Core> core = disk.make_core({.seed = test_seed(10)});
+  Contents contents;
+  run(*core, fill(*core, disk, 3 * MiB, contents));
+  disk.set_capacity_bytes(disk.allocated_bytes());
+  run(*core, delete_in_one_batch(*core, disk, contents));
+}
+
+// ---- the log --------------------------------------------------------------------------------------------------------
+
+constexpr Options kLogged{.path = "full.cambium",
+                          .wal = WalMode::batched,
+                          .memory_bytes = 1 * MiB,
+                          .write_buffer_bytes = 128 * KiB,
+                          .cache_bytes = 128 * KiB,
+                          .wal_bytes_max = 4 * MiB};
+
+// The log wants to grow all the time, and the tables as well.
+Task<Status> fill_with_log(Core& core, SimDisk& disk, Contents& contents) {
+  Partition db = co_await check(Partition::open(core, kLogged));
+  disk.set_capacity_bytes(disk.allocated_bytes() + 1 * MiB);
+  for (std::size_t i = 0; i < 100'000; ++i) {
+    const std::string key = key_of(i % 3000);
+    const std::string value = value_of(i);
+    const Status put = co_await db.put(key, value, {.no_stall = true});
+    if (put) contents[key] = value;
+    CHECK(db.stats().free_pages + db.stats().held_pages >= kReservePages);
+    if (i % 20 == 0) co_await core.sleep_ns(3'000'000);
+    if (put.code() == Errc::would_stall && i > 3000) break;
+  }
+  co_await core.sleep_ns(1'000'000'000);
+  CHECK(db.stats().free_pages + db.stats().held_pages >= kReservePages);
+  CHECK(db.stats().wal_segments > 2);
+  disk.set_capacity_bytes(disk.allocated_bytes() + 4 * MiB);
+  co_await core.sleep_ns(1'000'000'000);
+  co_await check(db.flush({.trim = false}));
+  co_await check(expect_contents(db, contents));
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+TEST_CASE("full device: a log that grows leaves the reserve alone", "[S09][S11]") {
+  SimDisk disk;
+  const std::unique_ptr<Core> core = disk.make_core({.seed = test_seed(11)});
+  Contents contents;
+  run(*core, fill_with_log(*core, disk, contents));
+}
+
+Task<Status> begin_log(Core& core) {
+  Partition db = co_await check(Partition::open(core, kLogged));
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+TEST_CASE("full device: where there is no space for a log, it is not begun; without one, deletes make room for it",
+          "[S09][S11]") {
+  SimDisk disk;
+  const std::unique_ptr<Core> core = disk.make_core({.seed = test_seed(12)});
+  Contents contents;
+  run(*core, fill(*core, disk, 1 * MiB, contents));
+  disk.set_capacity_bytes(disk.allocated_bytes());
+  const Status refused = core->run(begin_log(*core));
+  core->drain();
+  CHECK(refused.code() == Errc::no_space);
+  run(*core, delete_most(*core, 10, contents));
+  run(*core, begin_log(*core));
 }
 
 // ---- a quota is a full device --------------------------------------------------------------------------------------

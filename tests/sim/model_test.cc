@@ -48,7 +48,7 @@ TEST_CASE("model: random operations with a log in every mode, left open again an
   ModelReport report;
   run_simulated(setup, report);
   print_report("sim, with a log", cache_pages, report);
-  CHECK(report.recoveries > 0);
+  CHECK((report.recoveries > 0 || report.reopens < 16));  // each is left or closed by the toss of a coin
 }
 
 TEST_CASE("model: random operations on several tables, with a log in every mode, agree with a map for each",

@@ -72,6 +72,51 @@ Task<void> ack(WalWriter& writer, Sequence sequence, std::vector<Sequence>& acks
   acks.push_back(sequence);
 }
 
+// Appends again as soon as what it appended is durable.
+Task<void> closed_loop(LogFixture& f, std::int64_t start_ns, unsigned rounds, unsigned& left) {
+  co_await f.core().sleep_ns(start_ns);
+  for (unsigned round = 0; round < rounds; ++round) {
+    CHECK(f.append(one_put("key", "value")));
+    f.writer->request_durable(f.writer->last_appended());
+    Status status = co_await f.writer->wait_durable(f.writer->last_appended());
+    CHECK(status);
+  }
+  --left;
+}
+
+TEST_CASE("wal writer: clients that come back at once share a group, however they began") {
+  constexpr std::uint32_t kFlightTicks = 1000;
+  constexpr unsigned kRounds = 30;
+  const unsigned start_percent = GENERATE(0u, 10u, 30u, 49u, 51u, 70u, 99u);
+  CAPTURE(start_percent);
+  LogFixture f(16, 4, {.seed = 1, .latency_ticks = {kFlightTicks, kFlightTicks, kFlightTicks, kFlightTicks}});
+  f.open();
+  unsigned left = 2;
+  f.core().spawn(closed_loop(f, 0, kRounds, left));
+  f.core().spawn(closed_loop(f, kFlightTicks * kSimTickNs * start_percent / 100, kRounds, left));
+  f.settle();
+  CHECK(left == 0);
+  // Divided between two groups they would have needed one for each round of each.
+  CHECK(f.writer->stats().groups <= kRounds + 4);
+  CHECK(f.writer->durable() == Sequence{2 * kRounds});
+}
+
+TEST_CASE("wal writer: what comes while a flight is young does not wait for its end") {
+  constexpr std::uint32_t kFlightTicks = 1000;
+  LogFixture f(16, 4, {.seed = 1, .latency_ticks = {kFlightTicks, kFlightTicks, kFlightTicks, kFlightTicks}});
+  f.open();
+  unsigned left = 1;
+  f.core().spawn(closed_loop(f, 0, 1, left));
+  f.settle();  // the writer knows how long a flight takes
+  left = 2;
+  const std::int64_t began_ns = f.core().now_ns();
+  f.core().spawn(closed_loop(f, 0, 1, left));
+  f.core().spawn(closed_loop(f, kFlightTicks * kSimTickNs / 4, 1, left));
+  f.settle();
+  CHECK(left == 0);
+  CHECK(f.core().now_ns() - began_ns < kFlightTicks * kSimTickNs * 3 / 2);
+}
+
 Task<void> write_and_wait(LogFixture& f, rt::Random& random, std::vector<Sequence>& acks) {
   TaskGroup waiters;
   for (unsigned i = 0; i < 150; ++i) {
