@@ -222,12 +222,10 @@ Task<Status> make_room_and_use_it(Core& core, Contents& contents, bool front) {
 TEST_CASE("full device: deletes at the head of a write buffer make room for the puts behind them", "[S11]") {
   for (const bool front : {false, true}) {
     CAPTURE(front);
-    SimDisk disk;
-    const std::unique_ptr<Core> core = disk.make_core({.seed = test_seed(8)});
-    Contents contents;
-    run(*core, fill(*core, disk, 1 * MiB, contents));
-    disk.set_capacity_bytes(disk.allocated_bytes());
-    run(*core, make_room_and_use_it(*core, contents, front));
+    FullDevice full(8);
+    full.fill_up(1 * MiB);
+    full.close_in();
+    full.run(make_room_and_use_it(*full.core, full.contents, front));
   }
 }
 
@@ -258,12 +256,10 @@ Task<Status> delete_behind(Core& core, SimDisk& disk, Contents& contents) {
 }
 
 TEST_CASE("full device: deletes behind puts that do not fit wait with them, and the reserve is left alone", "[S11]") {
-  SimDisk disk;
-  const std::unique_ptr<Core> core = disk.make_core({.seed = test_seed(9)});
-  Contents contents;
-  run(*core, fill(*core, disk, 256 * KiB, contents));
-  disk.set_capacity_bytes(disk.allocated_bytes());
-  run(*core, delete_behind(*core, disk, contents));
+  FullDevice full(9);
+  full.fill_up(256 * KiB);
+  full.close_in();
+  full.run(delete_behind(*full.core, full.disk, full.contents));
 }
 
 // A batch is one commit: where it needs more than the reserve has, it waits for space like any other write.
@@ -296,12 +292,10 @@ Task<Status> delete_in_one_batch(Core& core, SimDisk& disk, Contents& contents) 
 
 TEST_CASE("full device: one batch of deletes that needs more than the reserve is refused, and goes through with space",
           "[S11]") {
-  SimDisk disk;
-  const std::unique_ptr<Core> core = disk.make_core({.seed = test_seed(10)});
-  Contents contents;
-  run(*core, fill(*core, disk, 3 * MiB, contents));
-  disk.set_capacity_bytes(disk.allocated_bytes());
-  run(*core, delete_in_one_batch(*core, disk, contents));
+  FullDevice full(10);
+  full.fill_up(3 * MiB);
+  full.close_in();
+  full.run(delete_in_one_batch(*full.core, full.disk, full.contents));
 }
 
 // ---- the log --------------------------------------------------------------------------------------------------------
@@ -338,10 +332,8 @@ Task<Status> fill_with_log(Core& core, SimDisk& disk, Contents& contents) {
 }
 
 TEST_CASE("full device: a log that grows leaves the reserve alone", "[S09][S11]") {
-  SimDisk disk;
-  const std::unique_ptr<Core> core = disk.make_core({.seed = test_seed(11)});
-  Contents contents;
-  run(*core, fill_with_log(*core, disk, contents));
+  FullDevice full(11);
+  full.run(fill_with_log(*full.core, full.disk, full.contents));
 }
 
 Task<Status> begin_log(Core& core) {
@@ -352,16 +344,14 @@ Task<Status> begin_log(Core& core) {
 
 TEST_CASE("full device: where there is no space for a log, it is not begun; without one, deletes make room for it",
           "[S09][S11]") {
-  SimDisk disk;
-  const std::unique_ptr<Core> core = disk.make_core({.seed = test_seed(12)});
-  Contents contents;
-  run(*core, fill(*core, disk, 1 * MiB, contents));
-  disk.set_capacity_bytes(disk.allocated_bytes());
-  const Status refused = core->run(begin_log(*core));
-  core->drain();
+  FullDevice full(12);
+  full.fill_up(1 * MiB);
+  full.close_in();
+  const Status refused = full.core->run(begin_log(*full.core));
+  full.core->drain();
   CHECK(refused.code() == Errc::no_space);
-  run(*core, delete_most(*core, 10, contents));
-  run(*core, begin_log(*core));
+  full.run(delete_most(*full.core, 10, full.contents));
+  full.run(begin_log(*full.core));
 }
 
 // ---- a quota is a full device --------------------------------------------------------------------------------------
