@@ -17,22 +17,19 @@ class CambiumTable {
   static void require_kind(std::string_view kind);
   static Task<Result<CambiumTable>> open(Core& core, const Options& options, std::string_view kind);
 
-  Op<void> put(Bytes key, Bytes value) { return db_.put(key, value); }
-  Op<Value> get(Bytes key) { return db_.get(key); }
-  Scan scan(const ScanRange& range, ScanOptions options) { return db_.scan(range, options); }
+  Op<void> put(Bytes key, Bytes value) { return db_.put(table_, key, value); }
+  Op<Value> get(Bytes key) { return db_.get(table_, key); }
+  Scan scan(const ScanRange& range, ScanOptions options) { return db_.scan(table_, range, options); }
   // Until everything put is in the table, and no background work is left.
-  Op<void> settle() {
-    FlushOptions options;
-    options.trim = false;  // giving space back is not part of it
-    return db_.flush(options);
-  }
+  Op<void> settle();
   Op<void> close() { return db_.close(); }
   Stats stats() const { return db_.stats(); }
 
  private:
-  explicit CambiumTable(Partition db) : db_(std::move(db)) {}
+  CambiumTable(Partition db, Table table) : db_(std::move(db)), table_(std::move(table)) {}
 
   Partition db_;
+  Table table_;
 };
 
 }  // namespace cambium::bench
