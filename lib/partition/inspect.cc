@@ -19,6 +19,7 @@ struct TableVersion {
   std::string name;
   TableStore& store;
   TableRoot root;
+  bool live;  // or a dropped table whose pages are still there
 };
 
 // Everything that belongs together, as of one moment between two commits.
@@ -35,9 +36,9 @@ Version version_of(PartitionState& partition) {
   for (const std::uint32_t page : partition.log->first_pages()) {
     version.log.push_back({PageId{page}, partition.log->segment_pages()});
   }
-  version.tables.push_back({"", *partition.trees, partition.publisher->catalog()});
+  version.tables.push_back({"", *partition.trees, partition.publisher->catalog(), false});
   for (const auto& [id, table] : partition.tables) {
-    version.tables.push_back({table->name(), partition.publisher->store_of(*table), table->newest()});
+    version.tables.push_back({table->name(), partition.publisher->store_of(*table), table->newest(), table->live()});
   }
   return version;
 }
@@ -135,7 +136,7 @@ Task<Status> PartitionState::inspect(CheckReport& report) {
     const Status walked = co_await table.store.check(table.root, reachable);
     const bool looked_at = walked || walked.code() == Errc::corruption || walked.code() == Errc::io;
     if (!looked_at) co_return walked;
-    if (table.name.empty()) continue;
+    if (!table.live) continue;
     report.entries += table.root.pointer.entries;
     ++report.tables;
   }

@@ -268,9 +268,11 @@ Task<Status> PartitionState::load_catalog(const format::Superblock& record) {
 
 void PartitionState::start_background() {
   catalog = std::make_unique<Catalog>(*this);
+  remover = std::make_unique<TableRemover>(core, *publisher, tables, snapshots);
   flusher = std::make_unique<Flusher>(core, *buffers, *publisher, tables, *views, snapshots);
   if (!options.read_only) {
     core.spawn(flusher->run(), Priority::background);
+    core.spawn(remover->run(), Priority::background);
     background_running = true;
   }
   if (options.scrub_mb_per_s != 0) {
@@ -286,6 +288,8 @@ Task<void> PartitionState::stop_background() {
     co_await scrubber->stopped();
   }
   if (!options.read_only) {
+    remover->stop();
+    co_await remover->stopped();
     flusher->stop();
     co_await flusher->stopped();
   }
