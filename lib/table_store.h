@@ -198,6 +198,11 @@ class TableStore {
   virtual Task<Result<TableRoot>> relocate(TableRoot root, PageId limit, std::uint64_t pages_max, PageWriter& writer,
                                            bool& more) = 0;
 
+  // A table on its way out: the same without a part of it, so that `leaves`, which counts the parts, comes to about
+  // `leaves_max`. Whatever is left is whole.
+  virtual Task<Result<TableRoot>> cut(TableRoot root, std::size_t leaves_max, PageWriter& writer,
+                                      std::size_t& leaves) = 0;
+
   // Reads and verifies everything below the root, past the cache, and reports every run of pages and every damaged
   // place. Errors: the first damage, after everything was looked at; or at once what the visitor answered.
   virtual Task<Status> check(const TableRoot& root, PageVisitor& visitor) = 0;

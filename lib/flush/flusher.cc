@@ -211,6 +211,8 @@ Task<Status> Flusher::apply_part(OrderedBuffer& buffer, const SortedRun& run, Se
   for (const TableRange& range : run.tables()) {
     TableState* table = tables_.find(range.table);
     if (table == nullptr) continue;  // dropped since
+    // Dropped, and its pages still there: only older snapshots need what was written before.
+    if (!table->live() && !snapshots_.any_before(table->dropped_epoch())) continue;
     co_await collect(run, range, after, through);
     Result<TableRoot> root = co_await publisher_.store_of(*table).apply(table->newest(), changes_, *writer);
     if (!root) {

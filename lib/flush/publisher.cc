@@ -18,7 +18,7 @@ Task<Result<TableRoot>> Publisher::write_rows(PageWriter& writer, const std::vec
                     static_cast<std::uint16_t>(key.size()), remove});
   };
   for (const NewRoot& root : roots) {
-    const std::string& key = bytes.emplace_back(catalog_key(root.table->id()));
+    const std::string& key = bytes.emplace_back(catalog_key(*root.table));
     const std::string& value = bytes.emplace_back(catalog_value(*root.table, root.root));
     add(key, value, false);
   }

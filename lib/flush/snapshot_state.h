@@ -15,6 +15,7 @@
 #include <vector>
 
 #include <cambium/ids.h>
+#include <cambium/rt/wait_queue.h>
 
 #include "base/planted_bug.h"
 #include "flush/buffer_set.h"
@@ -70,7 +71,15 @@ class SnapshotRegistry {
     snapshot.registry_ = this;
     snapshots_.push_back(&snapshot);
   }
-  void remove(SnapshotState& snapshot) { std::erase(snapshots_, &snapshot); }
+  void remove(SnapshotState& snapshot) {
+    std::erase(snapshots_, &snapshot);
+    ended.wake_all();
+  }
+  // Was one taken before drop number `epoch`? It still reads the table that was dropped then.
+  bool any_before(std::uint64_t epoch) const noexcept {
+    return std::any_of(snapshots_.begin(), snapshots_.end(),
+                       [&](const SnapshotState* snapshot) { return snapshot->tables_epoch < epoch; });
+  }
 
   // The lowest sequence in (after, last) at which a flush of `buffer` has to stop for a snapshot; else `last`.
   Sequence next_stop(const OrderedBuffer& buffer, Sequence after, Sequence last) const noexcept {
@@ -98,6 +107,8 @@ class SnapshotRegistry {
     }
   }
   std::size_t count() const noexcept { return snapshots_.size(); }
+
+  rt::WaitQueue ended;  // one of them
 
  private:
   std::vector<SnapshotState*> snapshots_;

@@ -12,15 +12,51 @@ using format::TableRow;
 
 // ---- the set ------------------------------------------------------------------------------------------------------
 
-TableState& TableSet::add(TableId id, std::string name, TableKind kind) {
+TableState& TableSet::insert(TableId id, std::string name, TableKind kind) {
   if ((tables_.size() + 1) * 2 > slots_.size()) enlarge();
-  auto made = std::make_unique<TableState>(id, std::move(name), kind);
-  TableState& table = *made;
-  const bool new_number = tables_.emplace(id, std::move(made)).second;
-  const bool new_name = names_.emplace(table.name(), &table).second;
-  CAMBIUM_ASSERT(new_number && new_name);
-  *slot_of(id) = &table;
+  auto made = std::make_shared<TableState>(id, std::move(name), kind);
+  const auto [at, is_new] = tables_.emplace(id, std::move(made));
+  CAMBIUM_ASSERT(is_new);
+  *slot_of(id) = at->second.get();
+  return *at->second;
+}
+
+TableState& TableSet::add(TableId id, std::string name, TableKind kind) {
+  TableState& table = insert(id, std::move(name), kind);
+  const bool is_new = names_.emplace(table.name(), &table).second;
+  CAMBIUM_ASSERT(is_new);
   return table;
+}
+
+TableState& TableSet::add_dropped(TableId id, std::string name, TableKind kind) {
+  TableState& table = insert(id, std::move(name), kind);
+  table.dropped_epoch_ = 0;
+  dropped_.push_back(id);
+  return table;
+}
+
+void TableSet::drop(TableState& table, std::uint64_t epoch) {
+  CAMBIUM_ASSERT(table.live() && &table != default_);
+  names_.erase(table.name());
+  table.dropped_epoch_ = epoch;
+  dropped_.push_back(table.id());
+}
+
+void TableSet::remove(TableState& table) {
+  CAMBIUM_ASSERT(&table != default_);
+  const TableId id = table.id();
+  if (table.live()) names_.erase(table.name());
+  std::erase(dropped_, id);
+  if (table.listed_) std::erase(with_versions_, &table);
+  removed_counts_.add(table.counts);
+  // Whoever lies behind the gap may have come there because of it.
+  std::size_t at = static_cast<std::size_t>(slot_of(id) - slots_.data());
+  slots_[at] = nullptr;
+  for (at = (at + 1) & (slots_.size() - 1); slots_[at] != nullptr; at = (at + 1) & (slots_.size() - 1)) {
+    TableState* const moved = std::exchange(slots_[at], nullptr);
+    *slot_of(moved->id()) = moved;
+  }
+  tables_.erase(id);
 }
 
 void TableSet::enlarge() {
@@ -47,15 +83,15 @@ void TableSet::forget_before(Generation oldest) {
 }
 
 TableCounts TableSet::counts() const noexcept {
-  TableCounts sum;
+  TableCounts sum = removed_counts_;
   for (const auto& [id, table] : tables_) sum.add(table->counts);
   return sum;
 }
 
 // ---- catalog rows -------------------------------------------------------------------------------------------------
 
-std::string catalog_key(TableId id) {
-  std::string key(format::kTableRowKeyBytes, format::kTableRowKind);
+std::string catalog_key(TableId id, char row_kind) {
+  std::string key(format::kTableRowKeyBytes, row_kind);
   rt::store_be32(key.data() + 1, raw(id));
   return key;
 }
@@ -74,8 +110,9 @@ std::string catalog_value(std::string_view name, TableKind kind, const TableRoot
 
 Status read_catalog_row(Bytes key, Bytes value, TableSet& tables) {
   const auto damaged = [](std::string_view what) { return Error(Errc::corruption, rt::str("catalog row ", what)); };
-  if (key.size() != format::kTableRowKeyBytes || key.data()[0] != format::kTableRowKind)
-    return damaged("of an unknown kind");
+  const bool known = key.size() == format::kTableRowKeyBytes &&
+                     (key.data()[0] == format::kTableRowKind || key.data()[0] == format::kDroppedRowKind);
+  if (!known) return damaged("of an unknown kind");
   if (value.size() < sizeof(TableRow)) return damaged("too short");
   TableRow row;
   std::memcpy(&row, value.data(), sizeof row);
@@ -87,13 +124,17 @@ Status read_catalog_row(Bytes key, Bytes value, TableSet& tables) {
   const std::string_view name(value.data() + sizeof row, row.name_bytes);
   if (id == kCatalogTable) return damaged("for the catalog itself");
   if (!check_table_name(name)) return damaged("with an impossible name");
+  const bool dropped = key.data()[0] == format::kDroppedRowKind;
   const bool is_default = id == kDefaultTable;
   if (is_default != (name == kDefaultTableName)) return damaged("with the name of another table");
-  if (is_default && row.kind != TableKind::tree) return damaged("that makes the default table another kind");
-  if (!is_default && (tables.find(id) != nullptr || tables.find(name) != nullptr))
+  if (is_default && (dropped || row.kind != TableKind::tree)) return damaged("that makes the default table another");
+  if (!is_default && (tables.find(id) != nullptr || (!dropped && tables.find(name) != nullptr))) {
     return damaged("that is there twice");
+  }
 
-  TableState& table = is_default ? tables.default_table() : tables.add(id, std::string(name), row.kind);
+  TableState& table = is_default ? tables.default_table()
+                      : dropped  ? tables.add_dropped(id, std::string(name), row.kind)
+                                 : tables.add(id, std::string(name), row.kind);
   TableRoot root;
   root.pointer = row.root;
   root.height = row.height;

@@ -49,7 +49,7 @@ struct TableCounts {
   }
 };
 
-class TableState {
+class TableState : public std::enable_shared_from_this<TableState> {
  public:
   TableState(TableId id, std::string name, TableKind kind)
       : id_(id), kind_(kind), name_(std::make_shared<const std::string>(std::move(name))) {}
@@ -95,7 +95,6 @@ class TableState {
 
  private:
   friend class TableSet;
-  friend class TablePin;
   static constexpr std::uint64_t kLive = ~std::uint64_t{0};
   struct Version {
     Generation generation{};
@@ -104,8 +103,7 @@ class TableState {
 
   TableId id_;
   TableKind kind_;
-  bool listed_ = false;     // in TableSet::with_versions_
-  std::uint32_t pins_ = 0;  // TablePin
+  bool listed_ = false;  // in TableSet::with_versions_
   std::uint64_t dropped_epoch_ = kLive;
   std::shared_ptr<const std::string> name_;
   Version newest_;
@@ -140,6 +138,14 @@ class TableSet {
 
   // Requires: live, and no live table has the new name.
   void rename(TableState& table, std::string name);
+  // From a catalog row: a table that was dropped before there was any snapshot.
+  TableState& add_dropped(TableId id, std::string name, TableKind kind);
+  // It has no name any more; snapshots taken before drop number `epoch` may read it.
+  void drop(TableState& table, std::uint64_t epoch);
+  // Its row is gone. The state stays as long as it is pinned. Requires: nobody will look for it.
+  void remove(TableState& table);
+  // Those that wait for their pages to be freed, in the order in which they were dropped.
+  const std::vector<TableId>& dropped() const noexcept { return dropped_; }
 
   // It has a version more: forget_before() will look at it.
   void has_versions(TableState& table) {
@@ -160,35 +166,33 @@ class TableSet {
     while (slots_[at] != nullptr && slots_[at]->id() != id) at = (at + 1) & (slots_.size() - 1);
     return &slots_[at];
   }
+  TableState& insert(TableId id, std::string name, TableKind kind);
   void enlarge();
 
-  std::map<TableId, std::unique_ptr<TableState>> tables_;
+  std::map<TableId, std::shared_ptr<TableState>> tables_;
   std::vector<TableState*> slots_ = std::vector<TableState*>(kSlotsMin);  // by number, open addressing, half full
   std::map<std::string_view, TableState*> names_;
   std::vector<TableState*> with_versions_;
+  std::vector<TableId> dropped_;
+  TableCounts removed_counts_;
   TableState* default_;
 };
 
 // Keeps a table in place for whoever stands on it across suspensions, dropped or not.
 class TablePin {
  public:
-  explicit TablePin(TableState& table) noexcept : table_(table) { ++table_.pins_; }
-  TablePin(const TablePin&) = delete;
-  TablePin& operator=(const TablePin&) = delete;
-  ~TablePin() {
-    CAMBIUM_ASSERT(table_.pins_ > 0);
-    --table_.pins_;
-  }
-  TableState& operator*() const noexcept { return table_; }
-  TableState* operator->() const noexcept { return &table_; }
+  explicit TablePin(TableState& table) : table_(table.shared_from_this()) {}
 
  private:
-  TableState& table_;
+  std::shared_ptr<TableState> table_;
 };
 
 // ---- catalog rows -------------------------------------------------------------------------------------------------
 
-std::string catalog_key(TableId id);
+std::string catalog_key(TableId id, char row_kind = format::kTableRowKind);
+inline std::string catalog_key(const TableState& table) {
+  return catalog_key(table.id(), table.live() ? format::kTableRowKind : format::kDroppedRowKind);
+}
 std::string catalog_value(std::string_view name, TableKind kind, const TableRoot& root);
 inline std::string catalog_value(const TableState& table, const TableRoot& root) {
   return catalog_value(table.name(), table.kind(), root);

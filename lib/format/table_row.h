@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // A row of the catalog, the small tree that says which tables a partition has and where their roots are.
 //
-// Key: u8 row kind ('T' for a table), then u32 big-endian table id. Value:
+// Key: u8 row kind, then u32 big-endian table id. 'T' is a table; 'D' one that was dropped, whose root holds what is left
+// to be freed: it has no name any more, the one in its row is for messages. Value:
 //
 //   offset size field
 //   0      1    kind        TableKind
@@ -25,6 +26,7 @@
 namespace cambium::format {
 
 inline constexpr char kTableRowKind = 'T';
+inline constexpr char kDroppedRowKind = 'D';
 inline constexpr std::size_t kTableRowKeyBytes = 5;
 
 using cambium::TableKind;

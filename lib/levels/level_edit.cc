@@ -137,6 +137,44 @@ Task<Result<TableRoot>> LevelStore::edit(TableRoot root, const LevelEdit& edit, 
   co_return after;
 }
 
+// Sstables go as they are: nothing of them is read but where their long values lie.
+Task<Result<TableRoot>> LevelStore::cut(TableRoot root, std::size_t leaves_max, PageWriter& writer,
+                                        std::size_t& leaves) {
+  constexpr std::size_t kSstablesPerRound = 64;
+  co_await cambium::check(load(root));
+  LevelEdit leaving;
+  const TableRoot before = root;  // holds the version that is walked
+  for (const LevelRun& run : version_of(before).runs()) {
+    for (const SstablePtr& table : run.tables) {
+      if (leaving.removed.size() >= kSstablesPerRound || leaves >= leaves_max) break;
+      leaving.removed.push_back(table->id);
+      if (table->root.overflow_pages == 0) continue;
+      leaves += table->root.node_pages;
+      co_await cambium::check(free_values(*table, leaving));
+    }
+  }
+  ++leaves;
+  Result<TableRoot> rest = co_await edit(root, leaving, writer);
+  co_return rest;
+}
+
+Task<Status> LevelStore::free_values(const Sstable& table, LevelEdit& edit) {
+  const std::unique_ptr<TableCursor> entries = trees_.cursor(table.root, {});
+  co_await cambium::check(entries->seek(Bytes(), true));
+  while (entries->valid()) {
+    if (entries->kind() == format::EntryKind::overflow) {
+      const OverflowView value(entries->entry().value);
+      for (std::size_t i = 0; i < value.extent_count(); ++i) edit.freed.emplace_back(value.extent(i), value.generation());
+    }
+    entries->step();
+    if (!entries->valid() && !entries->at_end()) {
+      co_await cambium::check(entries->next_page());
+      if (cache_.core().over_budget()) co_await cache_.core().yield();
+    }
+  }
+  co_return Status();
+}
+
 // ---- moving for the file's compaction -----------------------------------------------------------------------------
 
 // The sstable once more, its long values beyond the limit as well.

@@ -57,6 +57,15 @@ Op<void> PartitionState::rename_table(Bytes from, Bytes to) {
   return catalog->rename(from.str(), to.str());
 }
 
+Op<void> PartitionState::drop_table(Bytes name) {
+  const TableState* const table = tables.find(name.view());
+  if (table == nullptr) return no_such_table(name.view());
+  if (table->id() == kDefaultTable) return Error(Errc::invalid_argument, "the default table cannot be dropped");
+  if (const Status ok = accepts_writes(); !ok) return ok.error();
+  const Core::Scope scope(core);
+  return catalog->drop(name.str());
+}
+
 std::vector<TableInfo> PartitionState::list_tables() const {
   std::vector<TableInfo> list;
   list.reserve(tables.by_name().size());
@@ -104,6 +113,16 @@ Op<void> Catalog::rename(std::string from, std::string to) {
   co_return request.result;
 }
 
+Op<void> Catalog::drop(std::string name) {
+  const GatePass pass(partition_.operations);
+  Request request(Verb::drop);
+  request.name = std::move(name);
+  const Status before = co_await partition_.wait_until_durable(partition_.last_sequence);
+  if (!before && before.code() != Errc::no_space) co_return before;
+  co_await carry_out(request);
+  co_return request.result;
+}
+
 // Whoever comes while no round is under way leads one, for all that wait.
 Task<void> Catalog::carry_out(Request& request) {
   waiting_.push_back(&request);
@@ -141,12 +160,15 @@ Task<void> Catalog::round() {
   for (Request* const request : requests) finish(*request, committed);
 }
 
-// Those that can be judged by the tables as they are: of each name the first.
+// Those that can be judged by the tables as they are: of each name the first. Drops may take the reserve, so they keep
+// to themselves.
 void Catalog::gather(std::vector<Request*>& requests) {
   std::set<std::string_view> names;
   while (!waiting_.empty() && requests.size() < kRoundMax) {
     Request& request = *waiting_.front();
     if (names.contains(request.name) || names.contains(request.to)) break;
+    const bool drop = request.verb == Verb::drop;
+    if (!requests.empty() && drop != (requests.front()->verb == Verb::drop)) break;
     waiting_.pop_front();
     if (settled(request)) continue;
     names.insert(request.name);
@@ -167,6 +189,8 @@ bool Catalog::settled(Request& request) {
   }
   if (table == nullptr) {
     finish(request, no_such_table(request.name));
+  } else if (request.verb == Verb::drop) {
+    return false;
   } else if (request.to == request.name) {
     finish(request, Status());
   } else if (tables.find(request.to) != nullptr) {
@@ -178,8 +202,7 @@ bool Catalog::settled(Request& request) {
 // ---- the commit ---------------------------------------------------------------------------------------------------
 
 Task<Status> Catalog::commit(const std::vector<Request*>& requests) {
-  Publisher& publisher = *partition_.publisher;
-  Committer& committer = publisher.committer();
+  Committer& committer = *partition_.committer;
   CatalogEdit edit{.rows = {}, .next_table_id = committer.record().next_table_id};
   if (std::numeric_limits<std::uint32_t>::max() - edit.next_table_id < requests.size()) {
     co_return Error(Errc::resource, rt::str(partition_.path, " has had as many tables as there are numbers for"),
@@ -188,9 +211,12 @@ Task<Status> Catalog::commit(const std::vector<Request*>& requests) {
   for (Request* const request : requests) add_rows(*request, edit);
 
   // (1) The rows and the counter, in one commit. Crash: all of them or none; nothing refers to the numbers yet.
-  const std::unique_ptr<PageWriter> writer = publisher.writer();
-  std::vector<NewRoot> no_roots;
-  Status done = co_await publisher.commit(*writer, no_roots, Sequence{committer.record().sequence}, &edit);
+  const SpaceUse use = requests.front()->verb == Verb::drop ? SpaceUse::reserve : SpaceUse::ordinary;
+  Status done = co_await commit_edit(edit, use);
+  if (done.code() == Errc::no_space && partition_.space->held_by_fallback() != 0) {
+    co_await check(committer.touch());  // what only the fallback superblock held is free now
+    done = co_await commit_edit(edit, use);
+  }
   if (!done) co_return done;
 
   // (2) Without a suspension since: everybody sees it.
@@ -202,6 +228,15 @@ Task<Status> Catalog::commit(const std::vector<Request*>& requests) {
   co_return done;
 }
 
+Task<Status> Catalog::commit_edit(const CatalogEdit& edit, SpaceUse use) {
+  Publisher& publisher = *partition_.publisher;
+  const std::unique_ptr<PageWriter> writer = publisher.writer(use);
+  std::vector<NewRoot> no_roots;
+  const Sequence flushed{publisher.committer().record().sequence};
+  Status done = co_await publisher.commit(*writer, no_roots, flushed, &edit);
+  co_return done;
+}
+
 void Catalog::add_rows(Request& request, CatalogEdit& edit) {
   if (request.verb == Verb::create) {
     request.id = TableId{edit.next_table_id++};
@@ -209,6 +244,13 @@ void Catalog::add_rows(Request& request, CatalogEdit& edit) {
     return;
   }
   const TableState& table = *partition_.tables.find(request.name);
+  if (request.verb == Verb::drop) {
+    edit.rows.push_back({catalog_key(table), {}, true});
+    if (table.newest().height == 0) return;  // nothing to free; should a snapshot need a flush of it, that makes a row
+    edit.rows.push_back(
+        {catalog_key(table.id(), format::kDroppedRowKind), catalog_value(table, table.newest()), false});
+    return;
+  }
   edit.rows.push_back({catalog_key(table.id()), catalog_value(request.to, table.kind(), table.newest()), false});
 }
 
@@ -216,8 +258,16 @@ void Catalog::apply(Request& request) {
   TableSet& tables = partition_.tables;
   if (request.verb == Verb::create) {
     request.table = handle_of(tables.add(request.id, request.name, request.kind));
+    return;
+  }
+  TableState& table = *tables.find(request.name);
+  if (request.verb == Verb::rename) {
+    tables.rename(table, request.to);
+  } else if (table.newest().height == 0 && partition_.snapshots.count() == 0) {
+    tables.remove(table);
   } else {
-    tables.rename(*tables.find(request.name), request.to);
+    tables.drop(table, ++partition_.tables_epoch);
+    partition_.remover->wake();
   }
 }
 

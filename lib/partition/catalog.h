@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Making and renaming tables: the changes of the catalog that are not the roots of a flush.
+// Making, renaming and dropping tables: the changes of the catalog that are not the roots of a flush.
 //
 // Each is durable when it completes: a commit of its own, shared by all that wait at that moment. That is the simple
 // way that is safe: a row is there, in both superblocks where there is a log, before any record of the log can name the
@@ -7,8 +7,11 @@
 //
 //   request -> round: judged by the tables as they are, at most one request per name -> commit -> the set changes
 //
-// Making a table overtakes writes that are still buffered: an empty table more is no harm. Renaming does not: whoever
-// fills one table and then gives it the name of another must not find the name without the content after a crash.
+// Making a table overtakes writes that are still buffered: an empty table more is no harm. The others do not: whoever
+// fills one table and then gives it the name of another, or drops that, must not find neither after a crash. Only on a
+// full device a drop goes ahead, for it makes the room that those writes wait for.
+//
+// A drop turns the table's row into one of another kind; flush/table_remover frees its pages afterwards.
 //
 // Invariants
 //   1. The set of tables changes in the same step in which the commit that says so becomes visible, or not at all.
@@ -43,11 +46,12 @@ class Catalog {
   // Requires: the names can be names, and the kind has a store.
   Op<Table> create(std::string name, TableKind kind, TableMode mode);
   Op<void> rename(std::string from, std::string to);
+  Op<void> drop(std::string name);
 
  private:
   static constexpr std::size_t kRoundMax = 1000;  // requests of one commit: what its rows take stays small
 
-  enum class Verb : std::uint8_t { create, rename };
+  enum class Verb : std::uint8_t { create, rename, drop };
   struct Request {
     explicit Request(Verb what) noexcept : verb(what) {}
     Verb verb;
@@ -66,6 +70,7 @@ class Catalog {
   void gather(std::vector<Request*>& requests);
   bool settled(Request& request);
   Task<Status> commit(const std::vector<Request*>& requests);
+  Task<Status> commit_edit(const CatalogEdit& edit, SpaceUse use);
   void add_rows(Request& request, CatalogEdit& edit);
   void apply(Request& request);
   static void finish(Request& request, const Status& result);

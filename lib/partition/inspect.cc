@@ -26,6 +26,7 @@ struct TableVersion {
   std::string name;
   TableStore& store;
   TableRoot root;
+  bool live;  // or a dropped table whose pages are still there
 };
 
 // Everything that belongs together, as of one moment between two commits.
@@ -45,9 +46,9 @@ Version version_of(PartitionState& partition) {
     version.log.push_back({PageId{page}, partition.log->segment_pages()});
   }
   version.log_range = partition.log->range(Sequence{partition.committer->record().sequence});
-  version.tables.push_back({"", *partition.trees, partition.publisher->catalog()});
+  version.tables.push_back({"", *partition.trees, partition.publisher->catalog(), false});
   for (const auto& [id, table] : partition.tables) {
-    version.tables.push_back({table->name(), partition.publisher->store_of(*table), table->newest()});
+    version.tables.push_back({table->name(), partition.publisher->store_of(*table), table->newest(), table->live()});
   }
   return version;
 }
@@ -185,7 +186,7 @@ Task<Status> PartitionState::inspect(CheckReport& report) {
     const Status walked = co_await table.store.check(table.root, reachable);
     const bool looked_at = walked || walked.code() == Errc::corruption || walked.code() == Errc::io;
     if (!looked_at) co_return walked;
-    if (table.name.empty()) continue;
+    if (!table.live) continue;
     TableRoot root = table.root;
     const Status loaded = co_await table.store.load(root);
     report.entries += loaded ? root.entries() : 0;

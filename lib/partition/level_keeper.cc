@@ -69,7 +69,7 @@ Task<Status> LevelKeeper::settle(bool all) {
 Task<bool> LevelKeeper::round() {
   std::vector<TableId> ids;
   for (const auto& [id, table] : tables_) {
-    if (table->kind() == TableKind::levels) ids.push_back(id);
+    if (table->kind() == TableKind::levels && table->live()) ids.push_back(id);
   }
   std::erase_if(work_, [&](const auto& work) { return tables_.find(work.first) == nullptr; });
   bool any = false;

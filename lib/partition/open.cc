@@ -278,9 +278,11 @@ Task<Status> PartitionState::load_catalog(const format::Superblock& record) {
 
 void PartitionState::start_background() {
   catalog = std::make_unique<Catalog>(*this);
+  remover = std::make_unique<TableRemover>(core, *publisher, tables, snapshots);
   flusher = std::make_unique<Flusher>(core, *buffers, *publisher, tables, *views, snapshots);
   if (!options.read_only) {
     core.spawn(flusher->run(), Priority::background);
+    core.spawn(remover->run(), Priority::background);
     keeper = std::make_unique<LevelKeeper>(core, *publisher, tables, *views, *levels,
                                            PageStaging{*compaction_staging, plan.staging_bytes});
     core.spawn(keeper->run(), Priority::background);
@@ -299,6 +301,8 @@ Task<void> PartitionState::stop_background() {
     co_await scrubber->stopped();
   }
   if (!options.read_only) {
+    remover->stop();
+    co_await remover->stopped();
     flusher->stop();
     co_await flusher->stopped();
     keeper->stop();

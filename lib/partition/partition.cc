@@ -110,6 +110,7 @@ Table Partition::default_table() const noexcept { return handle_of(state_->table
 std::vector<TableInfo> Partition::tables() const { return state_->list_tables(); }
 Result<TableStats> Partition::table_stats(const Table& table) const { return state_->table_stats(table); }
 Op<void> Partition::rename_table(Bytes from, Bytes to) { return state_->rename_table(from, to); }
+Op<void> Partition::drop_table(Bytes name) { return state_->drop_table(name); }
 
 // ---- writing ------------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@
 #include "flush/partition_log.h"
 #include "flush/publisher.h"
 #include "flush/snapshot_state.h"
+#include "flush/table_remover.h"
 #include "flush/table_set.h"
 #include "flush/views.h"
 #include "levels/level_store.h"
@@ -89,11 +90,18 @@ class PartitionState {
   // ---- tables (catalog.cc) ----
   Op<Table> open_table(Bytes name, TableOptions options, TableMode mode);
   Op<void> rename_table(Bytes from, Bytes to);
+  Op<void> drop_table(Bytes name);
   std::vector<TableInfo> list_tables() const;
   Result<TableStats> table_stats(const Table& table);
   // The table of a handle; null when it was dropped: no_table().
   TableState* table_to_write(const Table& table) noexcept { return tables.find_live(table.id()); }
-  TableState* table_to_read(const Table& table, const Snapshot*) noexcept { return tables.find_live(table.id()); }
+  TableState* table_to_read(const Table& table, const Snapshot* snapshot) noexcept {
+    TableState* const found = tables.find(table.id());
+    if (found == nullptr || found->live()) [[likely]]
+      return found;
+    const bool older = snapshot != nullptr && snapshot->state().tables_epoch < found->dropped_epoch();
+    return older ? found : nullptr;
+  }
   Error no_table(TableId id) const;
 
   // ---- the rest ----
@@ -127,6 +135,8 @@ class PartitionState {
   std::unique_ptr<BufferSet> buffers;
   std::unique_ptr<Flusher> flusher;
   std::unique_ptr<Catalog> catalog;
+  std::unique_ptr<TableRemover> remover;
+  std::uint64_t tables_epoch = 0;      // tables dropped since open()
   std::unique_ptr<Recovery> recovery;  // during open()
   std::unique_ptr<LevelKeeper> keeper;
   std::unique_ptr<Scrubber> scrubber;  // null when it is off

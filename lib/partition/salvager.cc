@@ -47,7 +47,8 @@ bool is_catalog_leaf(const NodeView& leaf) {
   for (std::size_t i = 0; i < leaf.count(); ++i) {
     const std::size_t bytes = leaf.leaf_key(i, key);
     const Bytes value = leaf.leaf_entry(i).value;
-    if (bytes != format::kTableRowKeyBytes || key[0] != format::kTableRowKind) return false;
+    if (bytes != format::kTableRowKeyBytes) return false;
+    if (key[0] != format::kTableRowKind && key[0] != format::kDroppedRowKind) return false;
     format::TableRow row;
     if (value.size() < sizeof row) return false;
     std::memcpy(&row, value.data(), sizeof row);
@@ -162,6 +163,7 @@ Task<Status> Salvager::read_catalog(const format::Superblock& record, TableSet& 
 
 void Salvager::take_tables(const TableSet& tables, const Status& catalog) {
   for (const auto& [id, table] : tables) {
+    if (!table->live()) continue;
     SalvagedTable& taken = tables_.emplace_back();
     taken.id = id;
     taken.kind = table->kind();

@@ -396,6 +396,7 @@ Op<void> PartitionState::durable(Sequence sequence) {
 SnapshotState PartitionState::snapshot_now() const {
   SnapshotState now(*views, *buffers, visible_sequence());
   now.asked_durable = std::min(asked_durable, now.sequence());
+  now.tables_epoch = tables_epoch;
   return now;
 }
 

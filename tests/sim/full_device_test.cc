@@ -354,6 +354,53 @@ TEST_CASE("full device: where there is no space for a log, it is not begun; with
   full.run(begin_log(*full.core));
 }
 
+// ---- a table is dropped to make room ------------------------------------------------------------------------------
+
+Task<Status> drop_to_write(Core& core, SimDisk& disk) {
+  Partition db = co_await check(Partition::open(core, kOptions));
+  const Table big = co_await check(db.table("big"));
+  disk.set_capacity_bytes(disk.allocated_bytes() + 2 * MiB);
+  Status flushed;
+  for (std::size_t i = 0; flushed && i < 100'000;) {
+    for (std::size_t n = 0; n < 60; ++n, ++i) {
+      co_await check(db.put(big, key_of(i), value_of(i)));
+    }
+    flushed = co_await db.flush({.trim = false});
+  }
+  if (flushed.code() != Errc::no_space) co_return Error(Errc::io, "the device did not fill up");
+  disk.set_capacity_bytes(disk.allocated_bytes());
+  const std::uint64_t used = db.stats().used_pages;
+  Contents contents;
+  for (std::size_t i = 0; i < 50; ++i) {
+    contents[key_of(i)] = value_of(i);
+    co_await check(db.put(key_of(i), contents[key_of(i)]));
+  }
+  co_await check(db.drop_table("big"));
+  Status written = co_await db.flush({.trim = false});
+  for (int tries = 0; !written && tries < 100; ++tries) {  // the pages come back in the background
+    if (written.code() != Errc::no_space) co_return written;
+    co_await core.sleep_ns(100'000'000);
+    written = co_await db.flush({.trim = false});
+  }
+  co_await check(written);
+  co_await core.sleep_ns(2'000'000'000);
+  if (db.stats().used_pages > used / 2) co_return Error(Errc::io, "the table's pages are still in use");
+  co_await check(expect_contents(db, contents));
+  co_await check(db.check());
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+TEST_CASE("full device: dropping a table goes through with the reserve, and what it frees is written to",
+          "[S02][S11]") {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    CAPTURE(seed);
+    SimDisk disk;
+    const std::unique_ptr<Core> core = disk.make_core({.seed = test_seed(20 + seed)});
+    run(*core, drop_to_write(*core, disk));
+  }
+}
+
 // ---- a quota is a full device --------------------------------------------------------------------------------------
 
 Task<Status> meet_quota(Core& core, SimDisk& disk, Contents& contents) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Power cuts while tables are made, written together, renamed and opened again, without a log and with one in each
-// mode: a table is there or it is not, a batch is in all of its tables or in none, whatever was acknowledged stays.
+// Power cuts while tables are made, written together, renamed, dropped and opened again, without a log and with one in
+// each mode: a table is there or it is not, a batch is in all of its tables or in none, whatever was acknowledged
+// stays.
 //
 // CAMBIUM_CRASH_STATES sets how many crash images are checked over all workloads; CAMBIUM_SEED another schedule.
 #include <catch2/catch.hpp>
@@ -88,6 +89,46 @@ Task<Status> rename_into_place(Core&, TracedPartition& db) {
   co_return Status();
 }
 
+Task<Status> a_long_table(Core&, TracedPartition& db) {
+  const Table big = co_await check(db.table("long"));
+  const Table other = co_await check(db.table("other"));
+  for (std::uint64_t i = 0; i < 500; ++i) {
+    co_await check(db.put(big, key_of(i), std::string(i % 100 == 0 ? 6000 : 900, 'l')));
+    if (i % 10 == 0) {
+      co_await check(db.put(other, key_of(i), value_of(i, 0)));
+    }
+  }
+  co_return Status();
+}
+
+// Freed in several rounds, beside writes; a name that is dropped is given again, and a snapshot keeps a table for a
+// while.
+Task<Status> drop_and_go_on(Core& core, TracedPartition& db) {
+  const Table other = co_await check(db.table("other"));
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    co_await check(db.put(other, key_of(i), value_of(i, 1)));
+  }
+  co_await check(db.drop_table("long"));
+  const Table again = co_await check(db.table("long"));
+  for (std::uint64_t i = 0; i < 10; ++i) {
+    co_await check(db.put(again, key_of(i), value_of(i, 2)));
+  }
+  co_await core.sleep_ns(50'000'000);
+  co_await check(db.flush());
+  {
+    const Snapshot before = db.db().snapshot();
+    co_await check(db.put(again, "just before", "the drop"));
+    co_await check(db.drop_table("long"));
+    co_await check(db.put(other, "while", "the snapshot lives"));
+    co_await check(db.flush());
+  }
+  const Table empty = co_await check(db.table("empty"));
+  co_await check(db.drop_table("empty"));
+  co_await check(db.put(other, "last", "one"));
+  co_await check(db.flush());
+  co_return Status();
+}
+
 Task<Status> opened_again(Core& core, TracedPartition& db) {
   const WalMode modes[] = {WalMode::none, WalMode::sync, WalMode::batched};
   for (std::uint64_t round = 0; round < std::size(modes); ++round) {
@@ -106,11 +147,11 @@ Task<Status> opened_again(Core& core, TracedPartition& db) {
 
 // ---- the tests ----------------------------------------------------------------------------------------------------
 
-constexpr std::uint64_t kWorkloads = 7;
+constexpr std::uint64_t kWorkloads = 10;
 
 void explore(const CrashWorkload& workload) {
   const std::uint64_t seed = test_seed(2025);
-  const std::uint64_t states = number_from_environment("CAMBIUM_CRASH_STATES", 70'000) / kWorkloads;
+  const std::uint64_t states = number_from_environment("CAMBIUM_CRASH_STATES", 100'000) / kWorkloads;
   const CrashReport report = explore_crashes(workload, seed, states);
   std::printf("power cuts: %s: %llu states at %llu of %llu steps (%llu inside recovery), %llu versions recovered\n",
               workload.name, static_cast<unsigned long long>(report.states),
@@ -140,6 +181,15 @@ TEST_CASE("power cut: at every step of renaming a table into another's place, wi
 }
 TEST_CASE("power cut: at every step of renaming a table into another's place, with a log that waits", "[S02][S09]") {
   explore({"renaming, log", options_of(WalMode::sync), &two_tables, &rename_into_place, nullptr, true});
+}
+TEST_CASE("power cut: at every step of dropping tables and freeing them, without a log", "[S02][S11]") {
+  explore({"dropping, no log", options_of(WalMode::none), &a_long_table, &drop_and_go_on});
+}
+TEST_CASE("power cut: at every step of dropping tables and freeing them, with a log in batches", "[S02][S09]") {
+  explore({"dropping, log in batches", options_of(WalMode::batched), &a_long_table, &drop_and_go_on});
+}
+TEST_CASE("power cut: at every step of dropping tables and freeing them, with a log that waits", "[S02][S09]") {
+  explore({"dropping, log", options_of(WalMode::sync), &a_long_table, &drop_and_go_on, nullptr, true});
 }
 TEST_CASE("power cut: at every step of making tables under one mode of the log after the other", "[S02][S09][S17]") {
   explore({"tables, opened again", options_of(WalMode::sync), nullptr, &opened_again});

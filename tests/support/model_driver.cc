@@ -101,7 +101,16 @@ class ModelRun {
     ++report_.table_changes;
     std::string& name = names_[table_];
     std::string other = rt::str("table ", table_, " after change ", report_.table_changes);
-    co_await check(db_->rename_table(name, other));
+    if (random_.below(2) == 0) {
+      co_await check(db_->rename_table(name, other));
+    } else {
+      co_await check(db_->drop_table(name));
+      const Status gone = co_await db_->put(table(), "key", "value");
+      if (gone.code() != Errc::not_found) co_return Error(Errc::corruption, "a dropped table was written to");
+      const Table made = co_await check(db_->table(other, {}, TableMode::create));
+      tables_.handles[table_] = made;
+      model() = std::make_shared<Model>();
+    }
     name = std::move(other);
     co_return Status();
   }

@@ -159,6 +159,18 @@ class TracedPartition {
     names_[table.id()] = to;
     co_return Status();
   }
+  // Likewise.
+  Task<Status> drop_table(const std::string& name) {
+    static_cast<void>(log_.drop_table(name));
+    log_.submit();
+    const std::uint64_t version = log_.submitted();
+    log_.expect_table(name, VersionLog::Presence::either);
+    co_await check(db_->drop_table(name));
+    log_.acknowledge(version);
+    log_.expect_no_table(name);
+    std::erase_if(names_, [&](const auto& known) { return known.second == name; });
+    co_return Status();
+  }
   // Of a log that is written in batches. Requires: every write has completed.
   Task<Status> durable() {
     const std::uint64_t version = log_.submitted();

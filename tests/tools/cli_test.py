@@ -14,8 +14,8 @@ from pathlib import Path
 from cli_case import CliCase, OK, NOT_FOUND, USAGE, CORRUPTION, BUSY, UNSUPPORTED, NO_SPACE, RESOURCE, IO_ERROR, INTERRUPTED
 from cli_case import RESULT_CLASS, binary_records, run_program
 
-VERBS = ('create', 'put', 'get', 'del', 'scan', 'load', 'dump', 'batch', 'stat', 'check', 'salvage', 'compact', 'stress', 'bench',
-         'doctor')
+VERBS = ('create', 'put', 'get', 'del', 'scan', 'load', 'dump', 'batch', 'table', 'stat', 'check', 'salvage', 'compact', 'stress',
+         'bench', 'doctor')
 
 
 class Usage(CliCase):

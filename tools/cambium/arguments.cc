@@ -93,6 +93,32 @@ void add_wal(CLI::App& app, const Options& options) {
       ->capture_default_str();
 }
 
+void add_table(CLI::App& app, const Options& options) {
+  app.add_option("--table", options.to.table, "the table; without it, the one called default")->type_name("NAME");
+}
+
+// create, list, drop, rename: each a command of its own below `table`.
+void add_table_actions(CLI::App& app, const Options& options) {
+  Arguments& to = options.to;
+  app.require_subcommand(1);
+  const auto add = [&](const std::string& action, const std::string& help) -> CLI::App& {
+    CLI::App& sub = *app.add_subcommand(action, help);
+    sub.callback([&to, action] { to.action = action; });
+    add_file(sub, options);
+    if (action != "list") sub.add_option("name", to.name, "the table")->required()->type_name("");
+    return sub;
+  };
+  CLI::App& create = add("create", "makes an empty table");
+  create.add_option("--kind", to.kind, "tree or levels")
+      ->check(CLI::IsMember({"tree", "levels"}))
+      ->capture_default_str();
+  CLI::App& list = add("list", "prints the tables, by name");
+  CLI::App& drop = add("drop", "removes a table with all that is in it");
+  CLI::App& rename = add("rename", "gives a table another name");
+  rename.add_option("new-name", to.new_name, "its name from now on")->required()->type_name("");
+  for (CLI::App* const sub : {&create, &list, &drop, &rename}) add_common(*sub, options);
+}
+
 void add_stress(CLI::App& app, const Options& options) {
   Arguments& to = options.to;
   app.add_option("--seed", to.seed, "the stream of writes follows from it")->capture_default_str();
@@ -109,6 +135,10 @@ void add_stress(CLI::App& app, const Options& options) {
 void add_verb(CLI::App& parent, std::string_view verb, const Options& options) {
   CLI::App& app = *parent.add_subcommand(std::string(verb), std::string(verb_summary(verb)));
   Arguments& to = options.to;
+  if (verb == "table") {
+    add_table_actions(app, options);
+    return;
+  }
   if (verb != "doctor") add_file(app, options);
   if (verb == "put" || verb == "get" || verb == "del") {
     add_key(app, options);
@@ -145,6 +175,8 @@ void add_verb(CLI::App& parent, std::string_view verb, const Options& options) {
   } else if (verb == "doctor") {
     app.add_option("directory", to.directory, "where the data is to live")->capture_default_str()->type_name("");
   }
+  constexpr std::string_view kOfOneTable[] = {"put", "get", "del", "scan", "load", "dump", "batch", "stat", "stress"};
+  if (std::find(std::begin(kOfOneTable), std::end(kOfOneTable), verb) != std::end(kOfOneTable)) add_table(app, options);
   constexpr std::string_view kWriters[] = {"create", "put", "del", "load", "batch", "stress"};
   if (std::find(std::begin(kWriters), std::end(kWriters), verb) != std::end(kWriters)) add_wal(app, options);
   add_common(app, options);

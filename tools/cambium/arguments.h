@@ -17,6 +17,15 @@ struct Arguments {
   std::string verb;
   std::string file;
 
+  // table
+  std::string action;
+  std::string name;
+  std::string new_name;
+  std::string kind = "tree";
+
+  // whatever reads or writes entries
+  std::string table;  // empty: the default table
+
   // common
   bool json = false;
   bool quiet = false;

@@ -41,13 +41,14 @@ struct Session {
   Core& core;
   const Arguments& arguments;
   Output& output;
-  Partition* db = nullptr;  // open, where the verb asks for it; closed by the caller
+  Partition* db = nullptr;       // open, where the verb asks for it; closed by the caller
+  const Table* table = nullptr;  // likewise: the one that --table names
 
   bool plain() const noexcept { return !arguments.json; }
 };
 using Answer = Task<Result<Exit>>;
 
-enum class Access : std::uint8_t { none, read, write, write_or_create, create };
+enum class Access : std::uint8_t { none, read, write, write_or_create, create };  // of the file, and of --table
 
 struct Verb {
   std::string_view name;

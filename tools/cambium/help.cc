@@ -34,7 +34,7 @@ Exit codes
   130 interrupted
 )";
 
-constexpr std::array<Text, 16> kTexts = {{
+constexpr std::array<Text, 17> kTexts = {{
     {"", "Keys and values in one file: look, load, check, measure.",
      R"(  cambium create data.cambium
   cambium put data.cambium hello world
@@ -95,6 +95,8 @@ Operations, one per line; fields are separated by one blank or tab
   del KEY
   get KEY         prints KEY<TAB>VALUE, or KEY alone when it is not there; sees what
                   was committed
+  table NAME      what follows is of this table, made if need be; a group may be of
+                  several
   commit          the puts and dels since the last commit happen together; an empty
                   line and the end of the input do the same
   flush           commits; prints "flushed N" when all N writes so far are durable
@@ -102,7 +104,24 @@ Operations, one per line; fields are separated by one blank or tab
 Fields are escaped as in tsv (a blank in a key is \x20), or encoded by --hex or --base64.
 After a line that cannot be read the open group is dropped; earlier groups stay.
 )"},
-    {"stat", "Shows what the file holds.", "  cambium stat data.cambium\n  cambium stat data.cambium --json\n", ""},
+    {"table", "Makes, lists, drops and renames tables.",
+     R"(  cambium table create data.cambium events
+  cambium table list data.cambium
+  cambium table rename data.cambium events events-2023
+  cambium table drop data.cambium events-2023
+  cambium put data.cambium --table events key value
+)",
+     R"(
+Every file has the table default, which is meant where --table is not given; it cannot be
+dropped or renamed. list prints name<TAB>kind<TAB>entries<TAB>bytes, by name. --table must
+name a table that is there (exit code 1), except for load, batch and stress, which make
+it as they make the file. Names are 1 to 255 bytes of UTF-8 without / or control
+characters. A dropped table is gone at once; its space comes back in the background, when
+the file is open for writing.
+)"},
+    {"stat", "Shows what the file holds.",
+     "  cambium stat data.cambium\n  cambium stat data.cambium --json\n  cambium stat data.cambium --table events\n",
+     ""},
     {"check", "Reads and verifies everything: pages, keys, counts, free space.", "  cambium check data.cambium\n",
      R"(
 Exit code 3 when something is damaged. Damage does not stop it: every damaged place is
@@ -136,9 +155,9 @@ acknowledged write or a later one of the stream. Exit code 3 when one does not.
      "  cambium doctor /var/lib/app\n", "\nExit code 7 when a line says fail; warnings cost speed, not correctness.\n"},
 }};
 
-constexpr std::array<std::string_view, 15> kVerbs = {"create",  "put",     "get",    "del",   "scan",
-                                                     "load",    "dump",    "batch",  "stat",  "check",
-                                                     "salvage", "compact", "stress", "bench", "doctor"};
+constexpr std::array<std::string_view, 16> kVerbs = {"create",  "put",    "get",   "del",   "scan",  "load",
+                                                     "dump",    "batch",  "table", "stat",  "check", "salvage",
+                                                     "compact", "stress", "bench", "doctor"};
 
 const Text& text_of(std::string_view verb) noexcept {
   for (const Text& text : kTexts) {

@@ -42,13 +42,24 @@ Options options_for(const Verb& verb, const Arguments& arguments) noexcept {
   return options;
 }
 
+// Who may make the file may make the table.
+Answer run_on_table(Session& session, const Verb& verb) {
+  Table table = session.db->default_table();
+  if (!session.arguments.table.empty()) {
+    const TableMode mode = verb.access == Access::write_or_create ? TableMode::open_or_create : TableMode::open;
+    table = co_await check(session.db->table(session.arguments.table, {}, mode));
+  }
+  session.table = &table;
+  co_return co_await verb.run(session);
+}
+
 // A value or a page that the verb held is dropped with its frame, before the partition is closed.
 Answer run_opened(Session& session, const Verb& verb) {
   if (verb.access == Access::none) co_return co_await verb.run(session);
   const Options options = options_for(verb, session.arguments);
   Partition db = co_await check(Partition::open(session.core, options));
   session.db = &db;
-  Result<Exit> answer = co_await verb.run(session);
+  Result<Exit> answer = co_await run_on_table(session, verb);
   const Status closed = co_await db.close();
   if (answer && !closed) co_return closed.error();
   co_return answer;

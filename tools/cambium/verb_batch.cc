@@ -17,7 +17,7 @@ namespace {
 
 using rt::str;
 
-enum class Kind : std::uint8_t { none, put, del, get, commit, flush };
+enum class Kind : std::uint8_t { none, put, del, get, table, commit, flush };
 
 struct Operation {
   Kind kind = Kind::none;
@@ -28,6 +28,7 @@ struct Operation {
 struct Batch {
   Session& session;
   Input& input;
+  Table table;  // of the operations that follow
   WriteBatch group = {};
   std::uint64_t writes = 0;  // committed
   std::uint64_t commits = 0;
@@ -35,7 +36,7 @@ struct Batch {
 
 constexpr std::string_view kBlanks = " \t";
 constexpr std::string_view kHint =
-    "operations: put K V, del K, get K, commit, flush, # comment; see cambium batch --help";
+    "operations: put K V, del K, get K, table NAME, commit, flush, # comment; see cambium batch --help";
 
 // Cuts the first field off; the one blank behind it goes too.
 std::string_view take_field(std::string_view& rest) noexcept {
@@ -57,6 +58,11 @@ Result<Operation> parse(std::string_view line, Encoding encoding) {
   if (name == "commit" || name == "flush") {
     if (!rest.empty()) return Error(Errc::invalid_argument, str(name, " stands alone"), std::string(kHint));
     operation.kind = name == "flush" ? Kind::flush : Kind::commit;
+    return operation;
+  }
+  if (name == "table") {
+    operation.kind = Kind::table;
+    operation.key = rest;  // names are text as they are
     return operation;
   }
   operation.kind = name == "put" ? Kind::put : (name == "del" ? Kind::del : (name == "get" ? Kind::get : Kind::none));
@@ -124,17 +130,20 @@ Task<Status> carry_out(Batch& batch, const Operation& operation) {
     case Kind::none:
       break;
     case Kind::put:
-      batch.group.put(operation.key, operation.value);
+      batch.group.put(batch.table, operation.key, operation.value);
       break;
     case Kind::del:
-      batch.group.del(operation.key);
+      batch.group.del(batch.table, operation.key);
+      break;
+    case Kind::table:
+      batch.table = co_await check(batch.session.db->table(operation.key));
       break;
     case Kind::commit:
       co_return co_await commit(batch);
     case Kind::flush:
       co_return co_await flush(batch);
     case Kind::get: {
-      const Value value = co_await check(batch.session.db->get(operation.key));
+      const Value value = co_await check(batch.session.db->get(batch.table, operation.key));
       print_value(batch.session, operation.key, value);
       break;
     }
@@ -161,7 +170,7 @@ Task<Status> carry_out_lines(Batch& batch) {
 
 Answer verb_batch(Session& session) {
   const std::unique_ptr<Input> input = co_await check(Input::open(session.arguments.input));
-  Batch batch = {.session = session, .input = *input};
+  Batch batch = {.session = session, .input = *input, .table = *session.table};
   for (;;) {
     session.output.flush();  // answers first, then the next wait
     const bool more = co_await check(input->fill(session.core));

@@ -51,7 +51,7 @@ Task<Status> load_lines(Load& load) {
     if (!complete.value()) continue;
     const Record& record = load.record;
     Op<void> stored = load.bulk != nullptr ? load.bulk->add(record.key, record.value)
-                                           : load.session.db->put(record.key, record.value);
+                                           : load.session.db->put(*load.session.table, record.key, record.value);
     const Status status = co_await stored;
     if (!status) co_return at_line(load, status.error());
     ++load.records;
@@ -104,7 +104,7 @@ Answer verb_load(Session& session) {
   Load load = {.session = session, .input = *input, .progress = progress};
   std::optional<BulkLoad> bulk;
   if (arguments.sorted) {
-    BulkLoad begun = co_await check(session.db->bulk_load());
+    BulkLoad begun = co_await check(session.db->bulk_load(*session.table));
     bulk.emplace(std::move(begun));
     load.bulk = &*bulk;
   }

@@ -45,7 +45,7 @@ Answer verb_put(Session& session) {
   } else {
     value = co_await check(read_value(session.core, arguments.encoding));
   }
-  co_await check(session.db->put(arguments.key, value));
+  co_await check(session.db->put(*session.table, arguments.key, value));
   co_await check(session.db->flush());
   if (!session.plain()) print_object(session, {{"written", 1}, {"durable", true}});
   co_return Exit::ok;
@@ -53,7 +53,7 @@ Answer verb_put(Session& session) {
 
 Answer verb_get(Session& session) {
   const Arguments& arguments = session.arguments;
-  const Value value = co_await check(session.db->get(arguments.key));
+  const Value value = co_await check(session.db->get(*session.table, arguments.key));
   if (!session.plain()) {
     nlohmann::ordered_json fields = {{"found", static_cast<bool>(value)}};
     if (value) {
@@ -77,11 +77,11 @@ Answer verb_del(Session& session) {
   const Arguments& arguments = session.arguments;
   bool existed = false;
   {
-    const Value value = co_await check(session.db->get(arguments.key));
+    const Value value = co_await check(session.db->get(*session.table, arguments.key));
     existed = static_cast<bool>(value);
   }
   if (existed) {
-    co_await check(session.db->del(arguments.key));
+    co_await check(session.db->del(*session.table, arguments.key));
     co_await check(session.db->flush());
   }
   if (!session.plain()) print_object(session, {{"existed", existed}, {"durable", true}});

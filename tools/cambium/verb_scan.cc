@@ -45,7 +45,8 @@ Answer print_range(Session& session, const RecordWriter& writer, Progress& progr
   Output& output = session.output;
   const Stats stats = session.db->stats();
   writer.begin(output.buffer(), stats.used_pages * kPageBytes);
-  Scan scan = session.db->scan(range_of(arguments), {.reverse = arguments.reverse, .limit = arguments.limit});
+  Scan scan =
+      session.db->scan(*session.table, range_of(arguments), {.reverse = arguments.reverse, .limit = arguments.limit});
   std::uint64_t records = 0;
   std::uint64_t bytes = 0;
   while (!interrupted() && output.status() && !output.closed()) {

@@ -45,14 +45,15 @@ std::string ack_line(std::uint64_t sequence, const StressWrite& write, const std
   return str(sequence, " ", write.key, " ", crc, "\n");
 }
 
-Task<Status> write_one(Partition& db, const StressStream& stream, std::uint64_t sequence, std::string& acks) {
+Task<Status> write_one(Partition& db, const Table& table, const StressStream& stream, std::uint64_t sequence,
+                       std::string& acks) {
   const StressWrite write = stream.at(sequence);
   std::string value;
   if (write.remove) {
-    co_await check(db.del(write.key));
+    co_await check(db.del(table, write.key));
   } else {
     value = stream.value_at(sequence);
-    co_await check(db.put(write.key, value));
+    co_await check(db.put(table, write.key, value));
   }
   acks += ack_line(sequence, write, value);
   co_return Status();
@@ -145,7 +146,7 @@ Answer verb_stress(Session& session) {
   std::uint64_t bytes = 0;
   while (written < arguments.ops && !interrupted()) {
     ++written;
-    co_await check(write_one(*session.db, stream, written, pending));
+    co_await check(write_one(*session.db, *session.table, stream, written, pending));
     // With a log of mode sync the write is durable now; otherwise so many share the wait for it.
     const bool wait = mode != WalMode::sync;
     if (wait && written % arguments.flush_every != 0 && written != arguments.ops) continue;
@@ -183,7 +184,7 @@ Answer verb_stress_verify(Session& session) {
   std::uint64_t last = 0;
   for (const auto& [key, ack] : acked) {
     last = std::max(last, ack.sequence);
-    const Value value = co_await check(session.db->get(key));
+    const Value value = co_await check(session.db->get(*session.table, key));
     const auto removed = removals.find(key);
     const std::string fault =
         fault_of(stream, arguments.ops, key, ack, value, removed == removals.end() ? 0 : removed->second.sequence);

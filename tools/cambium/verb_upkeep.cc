@@ -87,19 +87,44 @@ ordered_json damages_object(const CheckReport& report) {
   return damages;
 }
 
+// With --table: what there is to say of that one.
+Answer stat_of_table(Session& session) {
+  const Table& table = *session.table;
+  const TableStats stats = co_await check(session.db->table_stats(table));
+  if (!session.plain()) {
+    print_object(session, {{"file", session.arguments.file},
+                           {"table", table.name()},
+                           {"kind", kind_name(table.kind())},
+                           {"number", raw(table.id())},
+                           {"entries", stats.entries},
+                           {"pages", stats.pages},
+                           {"bytes", stats.bytes}});
+    co_return Exit::ok;
+  }
+  session.output.write(str(session.arguments.file, ", table ", table.name(), "\n"));
+  line(session, "kind", std::string(kind_name(table.kind())));
+  line(session, "number", str(raw(table.id())));
+  line(session, "entries", str(stats.entries));
+  line(session, "pages", humane(stats.pages, "pages"), "with those of long values");
+  co_return Exit::ok;
+}
+
 }  // namespace
 
 Answer verb_stat(Session& session) {
+  if (!session.arguments.table.empty()) co_return co_await stat_of_table(session);
   const std::string& path = session.arguments.file;
   const FileFacts facts = facts_of(path);
   const Stats stats = session.db->stats();
   const std::string options = session.db->options().to_string();
+  const std::size_t tables = session.db->tables().size();
   if (!session.plain()) {
     ordered_json figures = ordered_json::object();
     for (const StatDescription& one : describe_stats()) figures[std::string(one.name)] = stats.*one.field;
     print_object(session, {{"file", path},
                            {"facts", file_object(facts)},
                            {"options", options},
+                           {"tables", tables},
                            {"backend", to_string(session.core.backend_kind())},
                            {"backend_note", session.core.backend_note()},
                            {"stats", figures}});
@@ -109,6 +134,7 @@ Answer verb_stat(Session& session) {
   line(session, "size", rt::format_bytes(facts.size_bytes), "length of the file");
   line(session, "allocated", rt::format_bytes(facts.allocated_bytes), "blocks that the file system gave it");
   line(session, "backend", std::string(to_string(session.core.backend_kind())), session.core.backend_note());
+  line(session, "tables", str(tables), "cambium table list names them");
   for (const StatDescription& one : describe_stats()) {
     line(session, one.name, humane(stats.*one.field, one.unit), one.help);
   }

@@ -15,7 +15,7 @@ constexpr std::uint64_t kLittle = 16 * MiB;
 constexpr std::uint64_t kSome = 64 * MiB;
 constexpr std::uint64_t kMuch = 256 * MiB;
 
-constexpr std::array<Verb, 15> kVerbs = {{
+constexpr std::array<Verb, 16> kVerbs = {{
     {"create", Access::create, kLittle, &verb_create},
     {"put", Access::write, kLittle, &verb_put},
     {"get", Access::read, kLittle, &verb_get},
@@ -24,6 +24,7 @@ constexpr std::array<Verb, 15> kVerbs = {{
     {"load", Access::write_or_create, kMuch, &verb_load},
     {"dump", Access::read, kSome, &verb_dump},
     {"batch", Access::write_or_create, kSome, &verb_batch},
+    {"table", Access::write, kLittle, &verb_table},
     {"stat", Access::read, kLittle, &verb_stat},
     {"check", Access::none, kSome, &verb_check},
     {"salvage", Access::none, kMuch, &verb_salvage},
@@ -32,12 +33,14 @@ constexpr std::array<Verb, 15> kVerbs = {{
     {"bench", Access::create, kMuch, &verb_bench},
     {"doctor", Access::none, 0, &verb_doctor},
 }};
+constexpr Verb kTableList = {"table", Access::read, kLittle, &verb_table};
 constexpr Verb kStressVerify = {"stress", Access::read, kSome, &verb_stress_verify};
 
 }  // namespace
 
 const Verb& find_verb(const Arguments& arguments) noexcept {
   if (arguments.verb == "stress" && arguments.verify) return kStressVerify;
+  if (arguments.verb == "table" && arguments.action == "list") return kTableList;
   for (const Verb& verb : kVerbs) {
     if (verb.name == arguments.verb) return verb;
   }

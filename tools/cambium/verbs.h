@@ -5,9 +5,13 @@
 // Suspends   all.
 #pragma once
 
+#include <string_view>
+
 #include "cambium/cli.h"
 
 namespace cambium::cli {
+
+std::string_view kind_name(TableKind kind) noexcept;
 
 Answer verb_create(Session& session);
 Answer verb_put(Session& session);
@@ -17,6 +21,7 @@ Answer verb_scan(Session& session);
 Answer verb_load(Session& session);
 Answer verb_dump(Session& session);
 Answer verb_batch(Session& session);
+Answer verb_table(Session& session);
 Answer verb_stat(Session& session);
 Answer verb_check(Session& session);
 Answer verb_salvage(Session& session);

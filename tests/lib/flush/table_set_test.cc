@@ -112,6 +112,55 @@ TEST_CASE("table set: a table that was renamed has its new name only, and its ha
   CHECK(tables.by_name().size() == 2);
 }
 
+TEST_CASE("table set: a dropped table has no name, keeps its number until it is removed, and its state while pinned") {
+  TableSet tables;
+  TableState& old = tables.add(TableId{2}, "t", TableKind::tree);
+  old.counts.puts = 5;
+  tables.drop(old, 7);
+  CHECK(!old.live());
+  CHECK(old.dropped_epoch() == 7);
+  CHECK(tables.find("t") == nullptr);
+  CHECK(tables.find(TableId{2}) == &old);
+  CHECK(tables.find_live(TableId{2}) == nullptr);
+  CHECK(tables.dropped() == std::vector<TableId>{TableId{2}});
+  tables.add(TableId{3}, "t", TableKind::tree);  // the name is free
+  const TablePin pin(old);
+  tables.remove(old);
+  CHECK(tables.find(TableId{2}) == nullptr);
+  CHECK(tables.dropped().empty());
+  CHECK(tables.counts().puts == 5);
+  CHECK(old.name() == "t");
+}
+
+TEST_CASE("table set: whatever is removed, the others are found by their numbers") {
+  TableSet tables;
+  for (std::uint32_t i = 2; i < 500; ++i) {
+    tables.add(TableId{i % 2 == 0 ? i : i * 4096}, "t" + std::to_string(i), TableKind::tree);  // in each other's way
+  }
+  for (std::uint32_t gone = 2; gone < 500; ++gone) {
+    if (gone % 3 != 0) tables.remove(*tables.find("t" + std::to_string(gone)));
+  }
+  for (std::uint32_t i = 2; i < 500; ++i) {
+    TableState* const found = tables.find(TableId{i % 2 == 0 ? i : i * 4096});
+    REQUIRE((found != nullptr) == (i % 3 == 0));
+  }
+}
+
+TEST_CASE("table set: the row of a dropped table is one of its own, and takes no name") {
+  TableSet tables;
+  const std::string key = catalog_key(TableId{9}, format::kDroppedRowKind);
+  REQUIRE(read_catalog_row(key, catalog_value("t", TableKind::tree, root_at(17)), tables));
+  REQUIRE(tables.find(TableId{9}) != nullptr);
+  CHECK(catalog_key(*tables.find(TableId{9})) == key);
+  CHECK(tables.find(TableId{9})->newest().pointer == root_at(17).pointer);
+  CHECK(tables.find("t") == nullptr);
+  CHECK(read_catalog_row(catalog_key(TableId{10}), catalog_value("t", TableKind::tree, TableRoot()), tables));
+  CHECK(read_catalog_row(key, catalog_value("u", TableKind::tree, TableRoot()), tables).code() == Errc::corruption);
+  CHECK(read_catalog_row(catalog_key(kDefaultTable, format::kDroppedRowKind),
+                         catalog_value("default", TableKind::tree, TableRoot()), tables)
+            .code() == Errc::corruption);
+}
+
 TEST_CASE("table set: versions are forgotten of all tables that have some, and of those alone") {
   TableSet tables;
   TableState& one = tables.add(TableId{2}, "one", TableKind::tree);

@@ -31,6 +31,10 @@ inline Task<Status> rename_table(Partition& db, Bytes from, Bytes to) {
   Status status = co_await db.rename_table(from, to);
   co_return status;
 }
+inline Task<Status> drop_table(Partition& db, Bytes name) {
+  Status status = co_await db.drop_table(name);
+  co_return status;
+}
 inline Task<Status> apply_put(Partition& db, const Table& table, Bytes key, Bytes value) {
   Status status = co_await db.put(table, key, value);
   co_return status;

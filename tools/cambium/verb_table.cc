@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// table create, list, drop, rename.
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include <cambium/partition.h>
+
+#include "base/text.h"
+#include "cambium/verbs.h"
+
+namespace cambium::cli {
+
+using rt::str;
+
+std::string_view kind_name(TableKind kind) noexcept { return kind == TableKind::tree ? "tree" : "levels"; }
+
+namespace {
+
+Answer list(Session& session) {
+  nlohmann::ordered_json tables = nlohmann::ordered_json::array();
+  for (const TableInfo& info : session.db->tables()) {
+    if (session.plain()) {
+      session.output.write(
+          str(info.table.name(), "\t", kind_name(info.table.kind()), "\t", info.entries, "\t", info.bytes, "\n"));
+      continue;
+    }
+    tables.push_back({{"name", info.table.name()},
+                      {"kind", kind_name(info.table.kind())},
+                      {"number", raw(info.table.id())},
+                      {"entries", info.entries},
+                      {"pages", info.pages},
+                      {"bytes", info.bytes}});
+  }
+  if (!session.plain()) print_object(session, {{"action", "list"}, {"tables", tables}});
+  co_return Exit::ok;
+}
+
+}  // namespace
+
+Answer verb_table(Session& session) {
+  const Arguments& arguments = session.arguments;
+  nlohmann::ordered_json fields = {{"action", arguments.action}, {"table", arguments.name}};
+  if (arguments.action == "list") co_return co_await list(session);
+  if (arguments.action == "create") {
+    const TableKind kind = arguments.kind == "tree" ? TableKind::tree : TableKind::levels;
+    const Table made = co_await check(session.db->table(arguments.name, {.kind = kind}, TableMode::create));
+    fields["kind"] = kind_name(made.kind());
+    fields["number"] = raw(made.id());
+  } else if (arguments.action == "drop") {
+    co_await check(session.db->drop_table(arguments.name));
+  } else {
+    co_await check(session.db->rename_table(arguments.name, arguments.new_name));
+    fields["new_name"] = arguments.new_name;
+  }
+  fields["durable"] = true;
+  if (!session.plain()) print_object(session, fields);
+  co_return Exit::ok;
+}
+
+}  // namespace cambium::cli
