@@ -395,9 +395,8 @@ TEST_CASE("full device: dropping a table goes through with the reserve, and what
           "[S02][S11]") {
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     CAPTURE(seed);
-    SimDisk disk;
-    const std::unique_ptr<Core> core = disk.make_core({.seed = test_seed(20 + seed)});
-    run(*core, drop_to_write(*core, disk));
+    FullDevice full(20 + seed);
+    full.run(drop_to_write(*full.core, full.disk));
   }
 }
 
