@@ -5,9 +5,8 @@
 //   open_partition  a small file, damaged by a script that also repairs the checksums: open, check, read, write, close
 //   overflow_read   a reference to overflow extents, as a hostile leaf would hold it
 //   operations      a sequence of calls on a partition, against the model of tests/support/model_driver.h
+//   wal_replay      a small log, damaged by a script that also repairs the checksums: replay, verify, go on writing
 //   text_formats    what the command line reads: load formats, encodings, options, sizes
-//
-// A target of the write-ahead log's replay belongs here too: bytes of its segments in, records out.
 //
 // With -Dfuzz=true (clang) each becomes a libFuzzer program: tools/dev fuzz [target] [seconds]. In every other build
 // replay.cc is its main, and a test of suite `fuzz` runs the files of corpus/<target>/ through it, so that what was

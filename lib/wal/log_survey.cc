@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include <cambium/rt/check.h>
 
@@ -52,6 +53,11 @@ class Survey {
   }
 
   LogRange take_range() {
+    // Where a header has the ordinal, the groups of another segment are left from an earlier time.
+    for (const Guess& guess : guesses_) {
+      std::uint32_t* const link = link_of(guess.ordinal);
+      if (*link == 0) *link = guess.first_page;
+    }
     while (!range_.chain.empty() && range_.chain.back() == 0) range_.chain.pop_back();
     if (layout_.offset_of(start_) != 0 && (range_.chain.empty() || range_.chain.front() == 0)) {
       visitor_.damaged({start_,
@@ -105,21 +111,28 @@ class Survey {
       range_.last = std::max(range_.last, Sequence{header.last_sequence});
     }
   }
+  // Null where the log cannot have that ordinal.
+  std::uint32_t* link_of(std::uint64_t ordinal) noexcept {
+    if (ordinal < start_ordinal_ || ordinal - start_ordinal_ >= range_.chain.size()) return nullptr;
+    return &range_.chain[static_cast<std::size_t>(ordinal - start_ordinal_)];
+  }
   void place(std::uint32_t first_page) {
-    if (!ordinal_ || *ordinal_ < start_ordinal_ || *ordinal_ - start_ordinal_ >= range_.chain.size()) return;
-    std::uint32_t& known = range_.chain[static_cast<std::size_t>(*ordinal_ - start_ordinal_)];
-    if (known == 0) {
-      known = first_page;
-      return;
+    std::uint32_t* const link = ordinal_ ? link_of(*ordinal_) : nullptr;
+    if (link == nullptr) return;
+    if (!marked_) {
+      guesses_.push_back({*ordinal_, first_page});
+    } else if (*link == 0) {
+      *link = first_page;
+    } else {
+      const std::uint64_t begin = layout_.begin_of(*ordinal_);
+      visitor_.damaged({begin,
+                        begin,
+                        first_page,
+                        {},
+                        {},
+                        rt::str("the log of ", device_.name(), " has two segments with number ", *ordinal_,
+                                ", at pages ", *link, " and ", first_page)});
     }
-    const std::uint64_t begin = layout_.begin_of(*ordinal_);
-    visitor_.damaged({begin,
-                      begin,
-                      first_page,
-                      {},
-                      {},
-                      rt::str("the log of ", device_.name(), " has two segments with number ", *ordinal_, ", at pages ",
-                              known, " and ", first_page)});
   }
 
   const WalLayout& layout_;
@@ -130,6 +143,11 @@ class Survey {
   std::uint64_t start_ordinal_;
   bool marked_ = false;                   // the segment's header is whole
   std::optional<std::uint64_t> ordinal_;  // of the segment: as its header says, else its newest group
+  struct Guess {
+    std::uint64_t ordinal;
+    std::uint32_t first_page;
+  };
+  std::vector<Guess> guesses_;  // of segments without a header, by their groups
   LogRange range_;
 };
 

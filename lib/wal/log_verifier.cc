@@ -177,8 +177,8 @@ void LogVerifier::check_sequence(const WalRecord& record) {
   const Sequence in_tables_next = next(range_.in_tables);
   if (hole_) {
     close_hole(first);
-  } else if (seen_ == Sequence{} || resumed) {
-    const Sequence expected = std::max(seen_ == Sequence{} ? Sequence{} : next(seen_), in_tables_next);
+  } else if (seen_ == Sequence{} || (resumed && first > seen_)) {
+    const Sequence expected = std::max(next(seen_), in_tables_next);
     if (first > expected && !anywhere_) {
       tell({position_, position_, page_of(position_), expected, Sequence{raw(first) - 1}, {}}, "writes are left out");
     }

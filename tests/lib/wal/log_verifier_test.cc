@@ -173,7 +173,7 @@ TEST_CASE("log verifier: it agrees with the replay on what is damaged, wherever 
       REQUIRE(damage.reason.find("position") != std::string::npos);
       REQUIRE(damage.page != 0);
     }
-    refused += result ? 0 : 1;
+    refused += result ? 0u : 1u;
     f.disk().flip_bit(test::kFile, offset, bit);
   }
   CHECK(refused > 100);
@@ -256,7 +256,7 @@ TEST_CASE("log verifier: segments that are written anew under its eyes are no da
       f.run(walk_slowly(f, walk)).value();
       for (const LogDamage& damage : findings.damages) UNSCOPED_INFO(damage.reason);
       REQUIRE(findings.damages.empty());
-      moved_on += f.writer->start_position() > range.layout.start_position ? 1 : 0;
+      moved_on += f.writer->start_position() > range.layout.start_position ? 1u : 0u;
     }
     stop = true;
     f.settle();
