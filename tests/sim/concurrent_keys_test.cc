@@ -321,7 +321,8 @@ TEST_CASE("concurrent: what every coroutine is told about a key fits one order o
     add_effort(report.operations - before);
   }
   std::printf(
-      "concurrent: %llu operations on keys, in %llu runs of %u coroutines, fit an order; %llu gets were cancelled, %llu "
+      "concurrent: %llu operations on keys, in %llu runs of %u coroutines, fit an order; %llu gets were cancelled, "
+      "%llu "
       "pages read, %llu flushes\n",
       static_cast<unsigned long long>(report.operations), static_cast<unsigned long long>(seed - first), kWorkers,
       static_cast<unsigned long long>(report.cancelled), static_cast<unsigned long long>(report.page_reads),
@@ -364,12 +365,12 @@ TEST_CASE("concurrent: the judge of histories accepts overlapping answers and re
     return [=](LinearHistory& history) { history.read(value, asked, answered); };
   };
   CHECK(judged(read(0, 1, 2), wrote(1, 3, 4), read(1, 5, 6)));
-  CHECK(judged(wrote(1, 1, 10), read(0, 2, 3), read(1, 4, 5)));          // it takes effect between the two
-  CHECK_FALSE(judged(wrote(1, 1, 10), read(1, 2, 3), read(0, 4, 5)));    // there, and gone again
-  CHECK_FALSE(judged(wrote(1, 1, 2), read(0, 3, 4)));                    // stale
-  CHECK_FALSE(judged(read(1, 1, 2), wrote(1, 3, 4)));                    // before it was asked for
-  CHECK_FALSE(judged(wrote(1, 1, 2), wrote(2, 3, 4), read(1, 5, 6)));    // the later write is lost
-  CHECK(judged(wrote(1, 1, 4), wrote(2, 2, 5), read(1, 6, 7)));          // either may have been the later one
+  CHECK(judged(wrote(1, 1, 10), read(0, 2, 3), read(1, 4, 5)));        // it takes effect between the two
+  CHECK_FALSE(judged(wrote(1, 1, 10), read(1, 2, 3), read(0, 4, 5)));  // there, and gone again
+  CHECK_FALSE(judged(wrote(1, 1, 2), read(0, 3, 4)));                  // stale
+  CHECK_FALSE(judged(read(1, 1, 2), wrote(1, 3, 4)));                  // before it was asked for
+  CHECK_FALSE(judged(wrote(1, 1, 2), wrote(2, 3, 4), read(1, 5, 6)));  // the later write is lost
+  CHECK(judged(wrote(1, 1, 4), wrote(2, 2, 5), read(1, 6, 7)));        // either may have been the later one
   CHECK_FALSE(judged(wrote(1, 1, 4), wrote(2, 2, 5), read(1, 6, 7), read(2, 8, 9)));
   CHECK(judged(wrote(1, 1, 2), wrote(0, 3, 8), read(1, 4, 5), read(0, 6, 7), read(0, 9, 10)));
   CHECK_FALSE(judged(wrote(1, 1, 2), wrote(0, 3, 4), wrote(2, 5, 6), read(0, 7, 8)));
