@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
 // A fixed array of plain records on huge pages: for tables that are hit at random, where a miss of the TLB costs
-// as much as one of the cache. A small one lies on the heap: it would waste most of a huge page, and a partition that is
-// opened for a moment would spend its time on mapping memory.
+// as much as one of the cache. A small one lies on the heap: it would waste most of a huge page, and a partition that
+// is opened for a moment would spend its time on mapping memory.
 //
 // Errors     throws std::bad_alloc on a system without memory, as any other container does.
 #pragma once

@@ -182,5 +182,123 @@ TEST_CASE("errors: every write and sync beside a log fails; what was acknowledge
   CHECK(syncs.requests > 4);
 }
 
+// ---- while a log is begun, replayed or ended ------------------------------------------------------------------------
+
+// What open() finds: a file in which everything is durable.
+Task<Status> leave_a_file(Core& core, WalMode mode, bool close, ContentSum& content) {
+  Partition db = co_await check(Partition::open(core, with_log(mode)));
+  for (int i = 0; i < 60; ++i) {
+    co_await check(db.put(rt::str("key ", i), std::string(700, 'v'), {.durable = i == 59}));
+  }
+  content = co_await check(content_of(db));
+  Status done;
+  if (close) done = co_await db.close();
+  co_return done;  // else it is as a crash leaves it: the log has it all
+}
+
+struct Turn {
+  WalMode before;
+  bool closed;
+  WalMode after;
+};
+
+// One open() whose `fault.operation`-th request fails; the file must hold everything afterwards. False when nothing
+// failed any more.
+bool survives_opening(const SimDisk& origin, const SimFault& fault, WalMode mode, const ContentSum& expected) {
+  CAPTURE(static_cast<int>(*fault.kind), fault.operation, fault.sticky);
+  SimDisk disk = origin.clone();
+  disk.plan(fault);
+  ContentSum content;
+  {
+    const std::unique_ptr<Core> core = disk.make_core({.seed = 4});
+    const Status opened = core->run(content_now(*core, mode, content));
+    core->drain();
+    INFO(opened.error().message());
+    if (opened) REQUIRE(content == expected);
+    // A page that cannot be read is damage to check().
+    const bool told =
+        opened.code() == Errc::io || (*fault.kind == rt::IoKind::read && opened.code() == Errc::corruption);
+    if (!opened) REQUIRE(told);
+    REQUIRE(core->spawned() == 0);
+  }
+  const bool struck = disk.faults_struck() != 0;
+  for (const PowerCutPolicy policy : {PowerCutPolicy::none, PowerCutPolicy::all, PowerCutPolicy::random_torn}) {
+    SimDisk after = disk.crash_image(policy, fault.operation);
+    const std::unique_ptr<Core> core = after.make_core({.seed = 5});
+    CAPTURE(to_string(policy));
+    const Status reopened = core->run(content_now(*core, mode, content));
+    core->drain();
+    INFO(reopened.error().message());
+    REQUIRE(reopened);
+    REQUIRE(content == expected);
+  }
+  return struck;
+}
+
+TEST_CASE("errors: every request of an open that begins, replays or ends a log fails; nothing is lost by it",
+          "[S09][L03]") {
+  const Turn turn = GENERATE(Turn{WalMode::none, true, WalMode::sync}, Turn{WalMode::sync, false, WalMode::sync},
+                             Turn{WalMode::sync, false, WalMode::none}, Turn{WalMode::sync, true, WalMode::batched});
+  CAPTURE(turn.before, turn.closed, turn.after);
+  SimDisk origin;
+  ContentSum expected;
+  {
+    const std::unique_ptr<Core> core = origin.make_core({.seed = 3});
+    REQUIRE(core->run(leave_a_file(*core, turn.before, turn.closed, expected)));
+    core->drain();
+  }
+  REQUIRE(expected.entries == 60);
+  std::uint64_t failed = 0;
+  for (const bool sticky : {false, true}) {
+    for (const rt::IoKind kind : {rt::IoKind::write, rt::IoKind::sync, rt::IoKind::resize, rt::IoKind::read}) {
+      SimFault fault{.action = FaultAction::fail, .kind = kind, .sticky = sticky};
+      while (survives_opening(origin, fault, turn.after, expected)) {
+        ++fault.operation;
+        ++failed;
+      }
+    }
+  }
+  report_figure("failed requests", failed);
+  CHECK(failed > 20);
+}
+
+// The log of a partition with large buffers, opened with small ones.
+Task<Status> write_a_large_batch(Core& core, Options options) {
+  Partition db = co_await check(Partition::open(core, options));
+  WriteBatch batch;
+  for (int i = 0; i < 100; ++i) batch.put(rt::str("key ", i), std::string(1000, 'v'));
+  Status written = co_await db.write(batch);
+  co_return written;
+}
+Task<Status> open_only(Core& core, Options options) {
+  Partition db = co_await check(Partition::open(core, options));
+  const ContentSum content = co_await check(content_of(db));
+  if (content.entries != 100) co_return Error(Errc::corruption, "the batch is not there");
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+TEST_CASE("log: a batch that no longer fits a write buffer is refused with the remedy, and is there after it",
+          "[S09]") {
+  Options large = with_log(WalMode::sync);
+  large.memory_bytes = 4 * MiB;
+  large.write_buffer_bytes = 512 * KiB;
+  large.wal_bytes_max = 1 * MiB;
+  Options small = large;
+  small.write_buffer_bytes = 64 * KiB;
+  SimDisk disk;
+  const std::unique_ptr<Core> core = disk.make_core({.seed = 6});
+  REQUIRE(core->run(write_a_large_batch(*core, large)));
+  core->drain();
+  const Status refused = core->run(open_only(*core, small));
+  core->drain();
+  REQUIRE(refused.code() == Errc::resource);
+  CHECK(refused.error().hint().find("raise write_buffer_bytes") != std::string_view::npos);
+  const Status opened = core->run(open_only(*core, large));
+  core->drain();
+  INFO(opened.error().message());
+  CHECK(opened);
+}
+
 }  // namespace
 }  // namespace cambium::test

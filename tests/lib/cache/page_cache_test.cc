@@ -205,6 +205,7 @@ TEST_CASE("page cache: an invalidated page is not served again, whether ready, p
   CHECK(f.cache.pinned() == 0);
 
   Fetch on_its_way;
+  f.disk().plan({.action = FaultAction::delay, .argument = 100, .kind = rt::IoKind::read});
   start(f, 12, on_its_way);
   f.core().poll();
   REQUIRE(f.cache.loading() == 1);
