@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <new>
 #include <type_traits>
+#include <utility>
 
 #include "base/huge_memory.h"
 
@@ -23,6 +24,11 @@ class HugeArray {
     if (!memory_) throw std::bad_alloc();
     for (std::size_t i = 0; i < count; ++i) new (data() + i) T(value);
   }
+  // Of a type whose default is all zero bytes, as the memory comes: nothing is touched before it is used.
+  static HugeArray zeroed(std::size_t count) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    return HugeArray(HugeMemory::map(count * sizeof(T)), count);
+  }
   T& operator[](std::size_t index) noexcept { return data()[index]; }
   const T& operator[](std::size_t index) const noexcept { return data()[index]; }
   T* begin() noexcept { return data(); }
@@ -30,6 +36,9 @@ class HugeArray {
   std::size_t size() const noexcept { return count_; }
 
  private:
+  HugeArray(HugeMemory memory, std::size_t count) : memory_(std::move(memory)), count_(count) {
+    if (!memory_) throw std::bad_alloc();
+  }
   T* data() const noexcept { return reinterpret_cast<T*>(memory_.data()); }
 
   HugeMemory memory_;
