@@ -16,7 +16,8 @@ namespace cambium {
 using node::NodeView;
 
 KeyIndex::KeyIndex(PageCache& cache, std::size_t bytes)
-    : cache_(cache), buckets_(std::min<std::size_t>(bytes / sizeof(Bucket), ~std::uint32_t{0}), Bucket{}) {
+    : cache_(cache),
+      buckets_(rt::HugeArray<Bucket>::zeroed(std::min<std::size_t>(bytes / sizeof(Bucket), ~std::uint32_t{0}))) {
   CAMBIUM_ASSERT(bytes >= kBytesMin);
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <type_traits>
@@ -21,18 +22,18 @@ class HugeArray {
   static_assert(std::is_trivially_destructible_v<T>);
 
  public:
-  HugeArray(std::size_t count, const T& value) : count_(count) {
-    const std::size_t bytes = count * sizeof(T);
-    if (bytes > kHeapBytesMax) {
-      memory_ = HugeMemory::map(bytes);
-      if (!memory_) throw std::bad_alloc();
-      data_ = reinterpret_cast<T*>(memory_.data());
-    } else {
-      heap_.reset(::operator new(bytes, std::align_val_t{kAlignment}));
-      data_ = static_cast<T*>(heap_.get());
-    }
+  HugeArray(std::size_t count, const T& value) : HugeArray(count) {
     for (std::size_t i = 0; i < count; ++i) new (data_ + i) T(value);
   }
+  // Of a type whose default is all zero bytes: of a large array nothing is touched before it is used.
+  static HugeArray zeroed(std::size_t count) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    HugeArray array(count);
+    if (array.heap_) std::memset(array.heap_.get(), 0, count * sizeof(T));
+    return array;
+  }
+  HugeArray(HugeArray&&) noexcept = default;
+  HugeArray& operator=(HugeArray&&) noexcept = default;
   T& operator[](std::size_t index) noexcept { return data_[index]; }
   const T& operator[](std::size_t index) const noexcept { return data_[index]; }
   T* begin() noexcept { return data_; }
@@ -46,6 +47,17 @@ class HugeArray {
   struct FreeAligned {
     void operator()(void* data) const noexcept { ::operator delete(data, std::align_val_t{kAlignment}); }
   };
+  explicit HugeArray(std::size_t count) : count_(count) {
+    const std::size_t bytes = count * sizeof(T);
+    if (bytes > kHeapBytesMax) {
+      memory_ = HugeMemory::map(bytes);
+      if (!memory_) throw std::bad_alloc();
+      data_ = reinterpret_cast<T*>(memory_.data());
+    } else {
+      heap_.reset(::operator new(bytes, std::align_val_t{kAlignment}));
+      data_ = static_cast<T*>(heap_.get());
+    }
+  }
 
   HugeMemory memory_;                        // one of the two holds
   std::unique_ptr<void, FreeAligned> heap_;  // the elements
