@@ -23,6 +23,7 @@
 #include "cache/page_cache.h"
 #include "cache/page_writer.h"
 #include "format/child_pointer.h"
+#include "node/child_promise.h"
 #include "node/node_view.h"
 
 namespace cambium {
@@ -44,8 +45,10 @@ struct Lookup {
   format::ChildPointer missing;
   unsigned level = 0;
   bool started = false;
-  PageCache::Hint parent = {};  // the branch that led to it, while that is still cached
-  std::uint32_t index = 0;      // which child of it
+  PageCache::Hint parent = {};      // the branch that led to it, while that is still cached
+  std::uint32_t index = 0;          // which child of it
+  FrameIndex arrived = kNoFrame;    // where `missing` is now; whoever fetched it sets it, and keeps it pinned
+  node::ChildPromise promise = {};  // of that branch about `missing`
 };
 
 struct FoundEntry {

@@ -44,7 +44,8 @@ void UringBackend::submit(IoRequest& request) noexcept {
   ++in_flight_;
   counters_.submitted(request, request.buffer_index >= 0);
   if (!surplus_.empty() || !prepare(request)) surplus_.push_back(request);
-  const std::size_t batch = request.gather ? kSubmitBatchMax : std::min(in_kernel_ / 8, kSubmitBatchMax);
+  const std::size_t batch =
+      request.gather ? kSubmitBatchMax : std::min(std::max(in_kernel_, busy_) / 8, kSubmitBatchMax);
   if (io_uring_sq_ready(&ring_) >= std::max<std::size_t>(batch, 1)) hand_over();
 }
 
@@ -172,6 +173,7 @@ bool UringBackend::ready() const noexcept {
 
 std::size_t UringBackend::reap() noexcept {
   feed();
+  busy_ = in_kernel_;
   // Deferred work of the kernel (DEFER_TASKRUN) is only done inside a system call; the ring says when there is some.
   // A kernel that cannot say so is asked every time.
   const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
