@@ -23,6 +23,7 @@
 #include "cache/page_cache.h"
 #include "cache/page_writer.h"
 #include "format/child_pointer.h"
+#include "node/child_promise.h"
 #include "node/node_view.h"
 
 namespace cambium {
@@ -56,8 +57,10 @@ struct Lookup {
   format::ChildPointer missing;
   unsigned level = 0;
   bool started = false;
-  PageCache::Hint parent = {};  // the branch that led to it, while that is still cached
-  std::uint32_t index = 0;      // which child of it
+  PageCache::Hint parent = {};      // the branch that led to it, while that is still cached
+  std::uint32_t index = 0;          // which child of it
+  FrameIndex arrived = kNoFrame;    // where `missing` is now; whoever fetched it sets it, and keeps it pinned
+  node::ChildPromise promise = {};  // of that branch about `missing`
   // Where a table has several sources of entries (sstables): the one being asked, and how far that is.
   std::uint32_t source = 0;
   enum class Stage : std::uint8_t { next, filter, index } stage = Stage::next;

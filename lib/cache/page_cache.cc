@@ -52,9 +52,21 @@ FrameIndex PageCache::take_frame() noexcept {
     table_.erase(meta.page);
     ++stats_.evictions;
     clear_frame(frame);
+    warm_victims();
     return frame;
   }
   return kNoFrame;
+}
+
+// The next frames that the clock comes to: what evicting them touches is near by then.
+void PageCache::warm_victims() const noexcept {
+  constexpr std::size_t kVictims = 2;
+  for (std::size_t i = 0; i < kVictims; ++i) {
+    const std::size_t frame = hand_ + i < count_ ? hand_ + i : 0;
+    if (meta_[frame].used != 0) continue;
+    table_.warm(meta_[frame].page);
+    __builtin_prefetch(memory_ + frame * kPageBytes, 1);
+  }
 }
 
 void PageCache::drop_hints(FrameIndex frame) noexcept {
@@ -80,24 +92,20 @@ void PageCache::unpinned(FrameIndex frame) noexcept {
   if (frame_waiters_ != nullptr) pump();
 }
 
-FrameIndex PageCache::find_child(FrameIndex parent, std::size_t index, const format::ChildPointer& pointer,
-                                 unsigned level) noexcept {
+bool PageCache::teach(FrameIndex parent, std::size_t index, const format::ChildPointer& pointer,
+                      FrameIndex frame) noexcept {
   ++stats_.hint_misses;
-  const FrameIndex frame = find(pointer, level);
-  if (frame == kNoFrame) return kNoFrame;
-  if (node::validate_child(node::NodeView(bytes(parent)), index, node::NodeView(bytes(frame))) != nullptr) {
-    return kNoFrame;
-  }
+  if (node::validate_child(node::NodeView(bytes(parent)), index, node::NodeView(bytes(frame))) != nullptr) return false;
   FrameMeta& meta = meta_[parent];
   if (meta.hints == kNoHints) {
-    if (free_hints_.empty()) return frame;
+    if (free_hints_.empty()) return true;
     meta.hints = free_hints_.back();
     free_hints_.pop_back();
     Hint* block = &hints_[std::size_t{meta.hints} * kHintsPerBlock];
     std::fill(block, block + kHintsPerBlock, Hint{});
   }
   hints_[std::size_t{meta.hints} * kHintsPerBlock + index] = {pointer.page, frame};
-  return frame;
+  return true;
 }
 
 // ---- loading ------------------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ struct CacheStats {
   std::uint64_t evictions = 0;
   std::uint64_t prefetches = 0;     // reads that nobody waited for when they began
   std::uint64_t prefetch_hits = 0;  // of these, pages that were then used
-  std::uint64_t hint_misses = 0;    // children found through the hash table, or not at all
+  std::uint64_t hint_misses = 0;    // children found through the hash table
   std::uint64_t inserted = 0;       // pages put in by the flusher
 };
 
@@ -150,7 +150,26 @@ class PageCache {
   // The frame of a child through the hash table; teaches the branch where it is. kNoFrame also when what is there is
   // not what the branch promises (validate_child): hints, which skip this, only ever lead to children that were asked.
   FrameIndex find_child(FrameIndex parent, std::size_t index, const format::ChildPointer& pointer,
-                        unsigned level) noexcept;
+                        unsigned level) noexcept {
+    const FrameIndex frame = find(pointer, level);
+    return frame != kNoFrame && teach(parent, index, pointer, frame) ? frame : kNoFrame;
+  }
+  // The second half of it: the child was found in `frame`. False when it is not what the branch promises.
+  bool teach(FrameIndex parent, std::size_t index, const format::ChildPointer& pointer, FrameIndex frame) noexcept;
+  // Where the child `page` probably is: to be prefetched, not to be believed. A plain look at the hint, without the
+  // line of memory that asking the frame would cost; the hash table only where the hint names another page.
+  FrameIndex expected_child(FrameIndex parent, std::size_t index, PageId page) const noexcept {
+    const std::uint32_t block = meta_[parent].hints;
+    if (block != kNoHints) [[likely]] {
+      const Hint hint = hints_[std::size_t{block} * kHintsPerBlock + index];
+      if (hint.page == raw_page(page) && hint.frame < count_) return hint.frame;
+    }
+    return find(page);
+  }
+  void warm_header(FrameIndex frame) const noexcept {
+    __builtin_prefetch(&meta_[frame]);
+    prefetch_lines(bytes(frame), 1);
+  }
   const char* bytes(FrameIndex frame) const noexcept { return memory_ + std::size_t{frame} * kPageBytes; }
   // The visit that a page was read for does not count: only what is asked for again outlives a round of the clock.
   void touch(FrameIndex frame) noexcept {
@@ -299,6 +318,7 @@ class PageCache {
   void unpinned(FrameIndex frame) noexcept;
   bool outdated(Hint hint) const noexcept { return loading_ != 0 && meta_[hint.frame].page != hint.page; }
   FrameIndex take_frame() noexcept;
+  void warm_victims() const noexcept;
   void clear_frame(FrameIndex frame) noexcept;
   void free_frame(FrameIndex frame) noexcept;
   void drop_hints(FrameIndex frame) noexcept;

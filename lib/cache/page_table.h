@@ -27,6 +27,7 @@ class PageTable {
       if (slots_[i].page == kEmpty) return kNoFrame;
     }
   }
+  void warm(std::uint32_t page) const noexcept { __builtin_prefetch(&slots_[home(page)]); }
   void insert(std::uint32_t page, FrameIndex frame) noexcept {
     ++size_;
     CAMBIUM_ASSERT(page != kEmpty && size_ <= slots_.size() / 2);

@@ -72,7 +72,11 @@ LevelStore::Asked LevelStore::ask_filter(const Sstable& table, std::uint64_t has
   const FrameIndex frame = cache_.find(page.pointer, format::kFilterLevel, page.frame);
   if (frame == kNoFrame) {
     const std::uint32_t source = lookup.source;
-    lookup = {page.pointer, format::kFilterLevel, true, {}, 0, source, Lookup::Stage::filter};
+    lookup = {.missing = page.pointer,
+              .level = format::kFilterLevel,
+              .started = true,
+              .source = source,
+              .stage = Lookup::Stage::filter};
     return Asked::missing;
   }
   cache_.touch_branch(frame);  // one page of it answers for thousands of keys
@@ -91,12 +95,14 @@ FindState LevelStore::find(const TableRoot& root, Bytes key, Lookup& lookup, Fou
     if (lookup.stage != Lookup::Stage::index) {
       const Asked asked = ask_filter(*table, hash, lookup);
       if (asked == Asked::missing) return FindState::missing;
-      const std::uint32_t source = lookup.source;
+      const std::uint32_t asked_source = lookup.source;
       lookup = {};
-      lookup.source = source;
+      lookup.source = asked_source;
       if (asked == Asked::has_not) continue;
     }
+    const std::uint32_t source = lookup.source;
     const FindState state = trees_.find(table->root, key, lookup, found);
+    lookup.source = source;  // which the tree knows nothing of
     if (state == FindState::found) {
       return found.entry.kind == format::EntryKind::tombstone ? FindState::absent : FindState::found;
     }
@@ -105,7 +111,6 @@ FindState LevelStore::find(const TableRoot& root, Bytes key, Lookup& lookup, Fou
       return state;
     }
     ++stats_.filter_false_positives;
-    const std::uint32_t source = lookup.source;
     lookup = {};
     lookup.source = source;
   }

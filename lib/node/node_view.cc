@@ -2,6 +2,7 @@
 #include "node/node_view.h"
 
 #include "format/overflow_reference.h"
+#include "node/child_promise.h"
 
 namespace cambium::node {
 namespace {
@@ -106,25 +107,63 @@ const char* validate_table_kinds(const char* page) noexcept {
   return nullptr;
 }
 
-const char* validate_child(const NodeView& parent, std::size_t index, const NodeView& child) noexcept {
-  char bound_bytes[kKeyBytesMax + NodeView::kKeySlack];
+namespace {
+
+// What a parent promises: keys in [low, high), where it says so.
+struct Promise {
+  std::uint64_t entries;
+  const Bytes* low;   // null: open
+  const Bytes* high;  // null: open
+};
+
+const char* broken(const Promise& promise, const NodeView& child) noexcept {
   char key_bytes[kKeyBytesMax + NodeView::kKeySlack];
   const bool leaf = child.is_leaf();
-  if (leaf && parent.child(index).entries != child.count()) return "has another entry count than its parent says";
+  if (leaf && promise.entries != child.count()) return "has another entry count than its parent says";
   if (!leaf && child.count() == 1) return nullptr;  // a branch's first separator is open
   const auto key = [&](std::size_t i) {
     return Bytes(key_bytes, leaf ? child.leaf_key(i, key_bytes) : child.separator(i, key_bytes));
   };
-  if (index > 0) {
-    const Bytes low(bound_bytes, parent.separator(index, bound_bytes));
+  if (promise.low != nullptr) {
     const Bytes first = key(leaf ? 0 : 1);
-    if (first < low || (!leaf && first == low)) return "has keys below its bounds";
+    if (first < *promise.low || (!leaf && first == *promise.low)) return "has keys below its bounds";
   }
-  if (index + 1 < parent.count()) {
-    const Bytes high(bound_bytes, parent.separator(index + 1, bound_bytes));
-    if (!(key(child.count() - 1) < high)) return "has keys above its bounds";
-  }
+  if (promise.high != nullptr && !(key(child.count() - 1) < *promise.high)) return "has keys above its bounds";
   return nullptr;
+}
+
+}  // namespace
+
+const char* validate_child(const NodeView& parent, std::size_t index, const NodeView& child) noexcept {
+  char low_bytes[kKeyBytesMax + NodeView::kKeySlack];
+  char high_bytes[kKeyBytesMax + NodeView::kKeySlack];
+  Bytes low;
+  Bytes high;
+  const bool bounded = index + 1 < parent.count();
+  if (index > 0) low = Bytes(low_bytes, parent.separator(index, low_bytes));
+  if (bounded) high = Bytes(high_bytes, parent.separator(index + 1, high_bytes));
+  return broken({parent.child(index).entries, index > 0 ? &low : nullptr, bounded ? &high : nullptr}, child);
+}
+
+void ChildPromise::note(const NodeView& parent, std::size_t index) noexcept {
+  has_low_ = index > 0;
+  has_high_ = index + 1 < parent.count();
+  const std::size_t low_bytes = has_low_ ? parent.separator_bytes(index) : 0;
+  const std::size_t high_bytes = has_high_ ? parent.separator_bytes(index + 1) : 0;
+  known_ = low_bytes <= kBoundBytesMax && high_bytes <= kBoundBytesMax;
+  if (!known_) return;
+  if (has_low_) static_cast<void>(parent.separator(index, low_));
+  if (has_high_) static_cast<void>(parent.separator(index + 1, high_));
+  low_bytes_ = static_cast<std::uint8_t>(low_bytes);
+  high_bytes_ = static_cast<std::uint8_t>(high_bytes);
+  entries_ = parent.child(index).entries;
+}
+
+const char* ChildPromise::broken_by(const NodeView& child) const noexcept {
+  CAMBIUM_ASSERT(known_);
+  const Bytes low(low_, low_bytes_);
+  const Bytes high(high_, high_bytes_);
+  return broken({entries_, has_low_ ? &low : nullptr, has_high_ ? &high : nullptr}, child);
 }
 
 const char* validate_node(const char* page) noexcept {

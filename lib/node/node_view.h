@@ -163,6 +163,17 @@ class NodeView {
     return prefix + expand_suffix(index, suffix_bytes, tail, out + prefix);
   }
 
+  // Of separator `index`, in bytes.
+  std::size_t separator_bytes(std::size_t index) const noexcept {
+    std::size_t suffix_bytes = 0;
+    if (index != 0) static_cast<void>(branch_tail(index, suffix_bytes));
+    return index == 0 ? 0 : header().prefix_bytes + suffix_bytes;
+  }
+  // Asks for the line that tells how long separators `index` and `index` + 1 are.
+  void warm_separator(std::size_t index) const noexcept {
+    __builtin_prefetch(children() + sizeof(format::ChildPointer) * count() + 2 * index);
+  }
+
   // The heads are searched first, then (in a branch) the child pointer is read: what to prefetch.
   const std::uint32_t* heads() const noexcept {
     return reinterpret_cast<const std::uint32_t*>(page_ + format::heads_offset(header().prefix_bytes));

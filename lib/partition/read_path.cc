@@ -177,6 +177,7 @@ Op<Value> PartitionState::get_waiting(Bytes key, TableStore& store, TableRoot ro
     Result<PageRef> fetched = co_await cache->fetch(lookup.missing, lookup.level);
     if (!fetched) co_return fetched.error();
     page = std::move(*fetched);
+    lookup.arrived = page.frame();
     const FindState state = store.find(root, key, lookup, found);
     if (state == FindState::absent) co_return Value();
     if (state == FindState::found) break;

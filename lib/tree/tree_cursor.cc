@@ -111,7 +111,7 @@ void TreeCursor::enter_leaf(PageRef leaf, Bytes from, bool inclusive, bool bound
       end = at + (equal && inclusive ? 1 : 0);
     }
   }
-  warm_next();
+  warm_next(end - first);
   load_entries(view, first, end);
   at_end_ = !has_fence_ && (!branch_ || (forward() ? index_ + 1 == NodeView(branch_.bytes()).count() : index_ == 0));
 }
@@ -119,7 +119,6 @@ void TreeCursor::enter_leaf(PageRef leaf, Bytes from, bool inclusive, bool bound
 void TreeCursor::load_entries(const NodeView& leaf, std::size_t first, std::size_t end) {
   count_ = end - first;
   position_ = 0;
-  has_references_ = false;
   if (entries_.size() < count_) {
     entries_.resize(count_);
     kinds_.resize(count_);
@@ -127,29 +126,44 @@ void TreeCursor::load_entries(const NodeView& leaf, std::size_t first, std::size
   // An upper bound of the bytes of all keys, so that the buffer never moves under the entries.
   const std::size_t bytes = count_ * (leaf.prefix().size() + format::kHeadBytes) + kPageBytes + NodeView::kKeySlack;
   if (keys_.size() < bytes) keys_.resize(bytes);
+  // Locals: what is stored through `out` could be any member.
   char* out = keys_.data();
+  Entry* const entries = entries_.data();
+  format::EntryKind* const kinds = kinds_.data();
+  LeafWarmer warmer = warmer_;
+  bool references = false;
+  const std::size_t count = count_;
+  const std::size_t step = forward() ? std::size_t{1} : ~std::size_t{0};
+  std::size_t index = forward() ? first : end - 1;
   const NodeView::LeafReader reader(leaf);
-  for (std::size_t i = 0; i < count_; ++i) {
-    const std::size_t index = forward() ? first + i : end - 1 - i;
+  for (std::size_t i = 0; i < count; ++i, index += step) {
+    warmer.step();
     node::LeafEntry entry;
     const std::size_t key_bytes = reader.read(index, out, entry);
-    entries_[i] = {Bytes(out, key_bytes), entry.value};
-    kinds_[i] = entry.kind;
-    has_references_ = has_references_ || entry.kind != format::EntryKind::value;
+    entries[i] = {Bytes(out, key_bytes), entry.value};
+    kinds[i] = entry.kind;
+    references |= entry.kind != format::EntryKind::value;
     out += key_bytes;
   }
+  has_references_ = references;
 }
 
-// The next leaf's lines are asked for while this one is read: a full scan is bound by memory latency otherwise.
-void TreeCursor::warm_next() noexcept {
+// The hints beside the branch's children tell where the next leaves probably are: the hash table would be a line of
+// memory to wait for.
+void TreeCursor::warm_next(std::size_t entries) noexcept {
+  warmer_.stop();
   if (!branch_) return;
   const NodeView branch(branch_.bytes());
   const std::size_t next = forward() ? index_ + 1 : index_ - 1;
   if (next >= branch.count()) return;  // also when index_ - 1 wrapped around
-  const FrameIndex frame = cache_.find(branch.child(next).id());
+  const FrameIndex frame = cache_.expected_child(branch_.frame(), next, branch.child(next).id());
   if (frame == kNoFrame) return;
-  const char* page = cache_.bytes(frame);
-  for (std::size_t at = 0; at < kPageBytes; at += 64) __builtin_prefetch(page + at);
+  warmer_.begin(cache_.bytes(frame), forward(), entries);
+  // The header of the one after that, so that begin() does not wait for it when its turn comes.
+  const std::size_t after = forward() ? index_ + 2 : index_ - 2;
+  if (after >= branch.count()) return;
+  const FrameIndex later = cache_.expected_child(branch_.frame(), after, branch.child(after).id());
+  if (later != kNoFrame) cache_.warm_header(later);
 }
 
 // Asks for the next leaves of this branch. A miss doubles the window; a scan that never misses never gets here.

@@ -14,6 +14,7 @@
 
 #include "cache/page_cache.h"
 #include "table_store.h"
+#include "tree/leaf_warmer.h"
 
 namespace cambium {
 
@@ -36,7 +37,7 @@ class TreeCursor final : public TableCursor {
   void enter_leaf(PageRef leaf, Bytes from, bool inclusive, bool bounded);
   void load_entries(const node::NodeView& leaf, std::size_t first, std::size_t end);
   void read_ahead(bool missed);
-  void warm_next() noexcept;
+  void warm_next(std::size_t entries) noexcept;
 
   PageCache& cache_;
   TableRoot root_;
@@ -48,6 +49,7 @@ class TreeCursor final : public TableCursor {
   bool has_fence_ = false;
   std::string scratch_;
   std::vector<char> keys_;  // the keys of the current page, put together
+  LeafWarmer warmer_;       // of the next leaf
   unsigned window_ = 0;     // leaves of read-ahead
   std::size_t ahead_ = 0;   // leaves of this branch already asked for, counted in the direction of travel
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Point lookups of the B+tree: one at a time, and interleaved.
 #include <algorithm>
+#include <utility>
 
 #include "base/text.h"
 #include "tree/tree_builder.h"
@@ -29,18 +30,23 @@ FindState TreeStore::find_in_leaf(FrameIndex frame, Bytes key, FoundEntry& found
   return FindState::found;
 }
 
+bool TreeStore::keeps_promise(const Lookup& lookup, FrameIndex frame) const noexcept {
+  const NodeView child(cache_.bytes(frame));
+  if (lookup.promise.known()) return lookup.promise.broken_by(child) == nullptr;
+  if (!cache_.right(lookup.parent, lookup.level + 1)) return true;
+  return node::validate_child(NodeView(cache_.bytes(lookup.parent.frame)), lookup.index, child) == nullptr;
+}
+
 FindState TreeStore::find(const TableRoot& root, Bytes key, Lookup& lookup, FoundEntry& found) noexcept {
   unsigned level = lookup.started ? lookup.level : root.height - 1;
-  FrameIndex frame = lookup.started ? cache_.find(lookup.missing, level) : cache_.find(root.pointer, level, root.frame);
+  FrameIndex frame = lookup.started ? lookup.arrived : cache_.find(root.pointer, level, root.frame);
+  if (lookup.started && frame == kNoFrame) frame = cache_.find(lookup.missing, level);
   if (frame == kNoFrame) {
-    if (!lookup.started) lookup = {root.pointer, level, true, {}, 0};
+    if (!lookup.started) lookup = {.missing = root.pointer, .level = level, .started = true};
     return FindState::missing;
   }
   // Having waited, it goes on in the middle: the page that came is compared with what its parent promises all the same.
-  if (lookup.started && cache_.right(lookup.parent, level + 1) &&
-      cache_.find_child(lookup.parent.frame, lookup.index, lookup.missing, level) == kNoFrame) {
-    return FindState::damaged;
-  }
+  if (lookup.started && !keeps_promise(lookup, frame)) return FindState::damaged;
   for (; level > 0; --level) {
     cache_.touch_branch(frame);
     const NodeView branch(cache_.bytes(frame));
@@ -53,13 +59,19 @@ FindState TreeStore::find(const TableRoot& root, Bytes key, Lookup& lookup, Foun
         continue;
       }
     }
+    branch.warm_separator(index);  // for the note below: it arrives together with the pointer
     const format::ChildPointer child = branch.child(index);
-    const PageCache::Hint parent{static_cast<std::uint32_t>(raw(branch.id())), frame};
-    frame = cache_.find_child(frame, index, child, level - 1);
-    if (frame == kNoFrame) {
-      lookup = {child, level - 1, true, parent, static_cast<std::uint32_t>(index)};
-      return cache_.find(child, level - 1) == kNoFrame ? FindState::missing : FindState::damaged;
-    }
+    const FrameIndex there = cache_.find(child, level - 1);
+    const FrameIndex above = std::exchange(frame, there);
+    if (there != kNoFrame && cache_.teach(above, index, child, there)) continue;
+    lookup = {.missing = child,
+              .level = level - 1,
+              .started = true,
+              .parent = {static_cast<std::uint32_t>(raw(branch.id())), above},
+              .index = static_cast<std::uint32_t>(index)};
+    if (there != kNoFrame) return FindState::damaged;
+    lookup.promise.note(branch, index);
+    return FindState::missing;
   }
   return find_in_leaf(frame, key, found);
 }
@@ -84,7 +96,7 @@ void arrive(PageCache& cache, Step& step, MultiLookup& lookup) noexcept {
   }
   const format::ChildPointer child = NodeView(cache.bytes(step.frame)).child(step.index);
   step.frame = cache.find_child(step.frame, step.index, child, step.level);
-  if (step.frame == kNoFrame) lookup.lookup = {child, step.level, true, {}, 0};
+  if (step.frame == kNoFrame) lookup.lookup = {.missing = child, .level = step.level, .started = true};
 }
 
 }  // namespace
@@ -104,7 +116,9 @@ void TreeStore::find_many(const TableRoot& root, std::span<MultiLookup> lookups)
       steps[i].frame = l.lookup.started ? cache_.find(l.lookup.missing, steps[i].level)
                                         : cache_.find(root.pointer, steps[i].level, root.frame);
       l.state = FindState::missing;
-      if (steps[i].frame == kNoFrame && !l.lookup.started) l.lookup = {root.pointer, steps[i].level, true, {}, 0};
+      if (steps[i].frame == kNoFrame && !l.lookup.started) {
+        l.lookup = {.missing = root.pointer, .level = steps[i].level, .started = true};
+      }
       if (steps[i].frame != kNoFrame) deepest = std::max(deepest, steps[i].level);
     }
     for (unsigned round = deepest; round > 0; --round) {

@@ -40,6 +40,7 @@ class TreeStore final : public TableStore {
   Task<Status> check(const TableRoot& root, PageVisitor& visitor) override;
 
  private:
+  bool keeps_promise(const Lookup& lookup, FrameIndex frame) const noexcept;
   FindState find_in_leaf(FrameIndex frame, Bytes key, FoundEntry& found) noexcept;
 
   PageCache& cache_;
