@@ -42,7 +42,7 @@ struct TableRoot {
   std::uint32_t height = 0;  // levels; 0 = empty
   std::uint64_t node_pages = 0;
   std::uint64_t overflow_pages = 0;
-  mutable FrameIndex frame = kNoFrame;  // where the root page was last seen
+  mutable FrameIndex frame = kNoFrame;          // where the root page was last seen
   std::shared_ptr<const TableContent> content;  // see TableStore::load()
 
   // How many; in a level store those of a key in several sstables, and tombstones, count each.

@@ -127,10 +127,10 @@ class CAMBIUM_EXPORT Partition {
   // Handles stay good. Everything written before is durable first. Errors: not_found, exists, invalid_argument (the new
   // name, or the default table's), no_space.
   Op<void> rename_table(Bytes from, Bytes to);
-  // One commit, however long the table is; its space comes back in the background, also over a crash. Everything written
-  // before is durable first, unless the device is full: then the drop goes ahead, since it makes room. Snapshots taken
-  // before go on reading the table by its handle, and keep its space. Errors: not_found, invalid_argument (the default
-  // table).
+  // One commit, however long the table is; its space comes back in the background, also over a crash. Everything
+  // written before is durable first, unless the device is full: then the drop goes ahead, since it makes room.
+  // Snapshots taken before go on reading the table by its handle, and keep its space. Errors: not_found,
+  // invalid_argument (the default table).
   Op<void> drop_table(Bytes name);
   // All of them, by name.
   std::vector<TableInfo> tables() const;

@@ -13,7 +13,8 @@ namespace cambium {
 
 class TableStores {
  public:
-  TableStores(TableStore& tree, TableStore* levels = nullptr) noexcept : tree_(&tree), levels_(levels) {}  // NOLINT: converts, for those without levels
+  TableStores(TableStore& tree, TableStore* levels = nullptr) noexcept
+      : tree_(&tree), levels_(levels) {}  // NOLINT: converts, for those without levels
 
   // Null: this build has no store of the kind.
   TableStore* find(TableKind kind) const noexcept { return kind == TableKind::tree ? tree_ : levels_; }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // A row of the catalog, the small tree that says which tables a partition has and where their roots are.
 //
-// Key: u8 row kind, then u32 big-endian table id. 'T' is a table; 'D' one that was dropped, whose root holds what is left
-// to be freed: it has no name any more, the one in its row is for messages. Value:
+// Key: u8 row kind, then u32 big-endian table id. 'T' is a table; 'D' one that was dropped, whose root holds what is
+// left to be freed: it has no name any more, the one in its row is for messages. Value:
 //
 //   offset size field
 //   0      1    kind        TableKind

@@ -27,9 +27,7 @@ std::vector<LevelRun> Compaction::inputs_in(const LevelVersion& version) const {
 // What is left at the output's own place alone needs no merging.
 bool Compaction::done(const LevelVersion& version) const {
   const std::vector<LevelRun> inputs = inputs_in(version);
-  return std::all_of(inputs.begin(), inputs.end(), [&](const LevelRun& run) {
-    return run.place == plan_.output;
-  });
+  return std::all_of(inputs.begin(), inputs.end(), [&](const LevelRun& run) { return run.place == plan_.output; });
 }
 
 // One run, and nothing in it to drop: its sstables change their place, no page is written.
@@ -103,7 +101,8 @@ void Compaction::close_slice(const std::vector<LevelRun>& inputs, Bytes end, Sst
 bool applies_to(const LevelEdit& edit, const LevelVersion& version) {
   return std::all_of(edit.removed.begin(), edit.removed.end(), [&](SstableId id) {
     return std::any_of(version.runs().begin(), version.runs().end(), [&](const LevelRun& run) {
-      return std::any_of(run.tables.begin(), run.tables.end(), [&](const SstablePtr& table) { return table->id == id; });
+      return std::any_of(run.tables.begin(), run.tables.end(),
+                         [&](const SstablePtr& table) { return table->id == id; });
     });
   });
 }

@@ -41,9 +41,10 @@ std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const
   const auto whole = [&](const LevelRun& run) {
     return std::find(unfinished.begin(), unfinished.end(), run.place) == unfinished.end();
   };
-  const auto here = static_cast<std::size_t>(
-      std::count_if(version.runs().begin(), version.runs().end(),
-                    [&](const LevelRun& run) { return run.place.level == level && whole(run); }));
+  const auto here =
+      static_cast<std::size_t>(std::count_if(version.runs().begin(), version.runs().end(), [&](const LevelRun& run) {
+        return run.place.level == level && whole(run);
+      }));
   const std::size_t due = settle ? 1 : (level == 0 ? policy.flush_runs : policy.tier_runs);
   if (here == 0 || here < due) return std::nullopt;
   CompactionPlan plan;

@@ -39,9 +39,9 @@ struct CompactionPlan {
   unsigned from_level = 0;
   SstablePlace output;
   std::vector<SstablePlace> inputs;  // runs: those of the level, and what they are merged with
-  bool drop_tombstones = false;   // nothing older than the output is left of the key range
-  bool sliced = true;             // may be done piece by piece, leaving sstables trimmed
-  std::uint64_t pages = 0;        // of the inputs
+  bool drop_tombstones = false;      // nothing older than the output is left of the key range
+  bool sliced = true;                // may be done piece by piece, leaving sstables trimmed
+  std::uint64_t pages = 0;           // of the inputs
 };
 
 // The merge to begin at `level`, if it is due. `unfinished`: runs that other merges are still writing, which are left

@@ -9,8 +9,8 @@
 
 namespace cambium {
 
-LevelCursor::LevelCursor(TableStore& trees, std::shared_ptr<const TableContent> version,
-                         std::span<const LevelRun> runs, CursorOptions options, bool keep_tombstones)
+LevelCursor::LevelCursor(TableStore& trees, std::shared_ptr<const TableContent> version, std::span<const LevelRun> runs,
+                         CursorOptions options, bool keep_tombstones)
     : version_(std::move(version)),
       forward_(options.direction == Direction::forward),
       keep_tombstones_(keep_tombstones) {

@@ -164,7 +164,8 @@ Task<Status> LevelStore::free_values(const Sstable& table, LevelEdit& edit) {
   while (entries->valid()) {
     if (entries->kind() == format::EntryKind::overflow) {
       const OverflowView value(entries->entry().value);
-      for (std::size_t i = 0; i < value.extent_count(); ++i) edit.freed.emplace_back(value.extent(i), value.generation());
+      for (std::size_t i = 0; i < value.extent_count(); ++i)
+        edit.freed.emplace_back(value.extent(i), value.generation());
     }
     entries->step();
     if (!entries->valid() && !entries->at_end()) {
@@ -178,8 +179,7 @@ Task<Status> LevelStore::free_values(const Sstable& table, LevelEdit& edit) {
 // ---- moving for the file's compaction -----------------------------------------------------------------------------
 
 // The sstable once more, its long values beyond the limit as well.
-Task<Status> LevelStore::rebuild(const Sstable& table, PageId limit, SstableBuilder& builder,
-                                 LevelEdit& edit) {
+Task<Status> LevelStore::rebuild(const Sstable& table, PageId limit, SstableBuilder& builder, LevelEdit& edit) {
   const std::unique_ptr<TableCursor> entries = trees_.cursor(table.root, {});
   co_await cambium::check(entries->seek(table.trimmed ? Bytes(table.min_key) : Bytes(), true));
   while (entries->valid()) {

@@ -41,8 +41,7 @@ class LevelStore final : public TableStore {
   Task<Result<TableRoot>> apply(TableRoot root, std::span<const Change> changes, PageWriter& writer) override;
   Task<Result<TableRoot>> relocate(TableRoot root, PageId limit, std::uint64_t pages_max, PageWriter& writer,
                                    bool& more) override;
-  Task<Result<TableRoot>> cut(TableRoot root, std::size_t leaves_max, PageWriter& writer,
-                              std::size_t& leaves) override;
+  Task<Result<TableRoot>> cut(TableRoot root, std::size_t leaves_max, PageWriter& writer, std::size_t& leaves) override;
   Task<Status> check(const TableRoot& root, PageVisitor& visitor) override;
 
   // check(), of one sstable. Requires: the view of its version is held.

@@ -39,7 +39,7 @@ struct LevelRun {
 struct LevelEdit {
   std::vector<SstableId> removed;
   std::vector<std::pair<SstablePtr, SstablePlace>> added;  // also those that only move: removed and added
-  std::vector<std::pair<PageRun, Generation>> freed;        // long values that nothing refers to any more
+  std::vector<std::pair<PageRun, Generation>> freed;       // long values that nothing refers to any more
 };
 
 class LevelVersion final : public TableContent {

@@ -11,8 +11,10 @@ Task<Status> RunCursor::seek(Bytes key, bool inclusive) {
     const std::size_t at = key.empty() ? count : run_.lower_bound(key);
     const bool from_here = at < count && !(key < Bytes(run_.tables[at]->min_key));
     table_ = from_here ? at + 1 : at;  // one above where to begin
-    if (table_ == 0) table_ = count;   // nothing is below the key
-    else --table_;
+    if (table_ == 0)
+      table_ = count;  // nothing is below the key
+    else
+      --table_;
   }
   ended_ = table_ == count;
   if (ended_) co_return Status();

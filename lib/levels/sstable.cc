@@ -70,7 +70,8 @@ const char* parse(Bytes value, std::uint64_t file_pages, const SstableRow& row, 
       row.max_key_bytes > kKeyBytesMax) {
     return "has keys of impossible lengths";
   }
-  if (row.filter_pages != 0 && (row.filter_probes == 0 || row.filter_probes > format::kFilterProbesMax)) return "has an impossible filter";
+  if (row.filter_pages != 0 && (row.filter_probes == 0 || row.filter_probes > format::kFilterProbesMax))
+    return "has an impossible filter";
   if ((row.flags & ~format::kSstableTrimmed) != 0) return "has unknown flags";
   table.trimmed = row.flags != 0;
   const char* at = value.data() + sizeof row;

@@ -16,8 +16,8 @@
 namespace cambium {
 
 struct SstableShape {
-  std::uint64_t pages_max;   // of one sstable, about
-  double filter_bits = 10;   // per key; 0: no filter
+  std::uint64_t pages_max;  // of one sstable, about
+  double filter_bits = 10;  // per key; 0: no filter
 };
 
 class SstableBuilder {
@@ -50,10 +50,10 @@ class SstableBuilder {
   PageWriter& writer_;
   SstableShape shape_;
   SstableId& next_id_;
-  std::unique_ptr<SortedBuilder> tree_;     // of the sstable being built
-  std::shared_ptr<Sstable> table_;          // the same
-  std::vector<std::uint64_t> key_hashes_;   // of its keys
-  std::uint64_t pages_before_ = 0;          // of the writer, when it was begun
+  std::unique_ptr<SortedBuilder> tree_;    // of the sstable being built
+  std::shared_ptr<Sstable> table_;         // the same
+  std::vector<std::uint64_t> key_hashes_;  // of its keys
+  std::uint64_t pages_before_ = 0;         // of the writer, when it was begun
   std::vector<SstablePtr> done_;
 };
 

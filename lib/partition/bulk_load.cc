@@ -41,7 +41,8 @@ Op<void> BulkLoadState::add(Bytes key, Bytes value) {
   }
   const Core::Scope scope(partition_.core);
   if (value.size() > kInlineValueBytesMax) return add_long(key, value);
-  if (!builder_->add(key, value, format::EntryKind::value)) return Error(Errc::invalid_argument, "keys of a sorted load must ascend");
+  if (!builder_->add(key, value, format::EntryKind::value))
+    return Error(Errc::invalid_argument, "keys of a sorted load must ascend");
   if (builder_->ready()) return pump();
   return Status();
 }

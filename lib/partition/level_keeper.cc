@@ -168,8 +168,7 @@ Task<Status> LevelKeeper::publish(TableId id, PageWriter& ahead, const LevelEdit
   }
   std::vector<NewRoot> roots;
   roots.push_back({table, *root});
-  Status committed =
-      co_await publisher_.commit(*writer, roots, Sequence{publisher_.committer().record().sequence});
+  Status committed = co_await publisher_.commit(*writer, roots, Sequence{publisher_.committer().record().sequence});
   published = committed.has_value();
   co_return committed;
 }

@@ -13,8 +13,9 @@
 namespace cambium {
 
 std::uint64_t MemoryPlan::arena_bytes() const noexcept {
-  return cache_frames * kPageBytes + wal_group_bytes * wal_groups + staging_bytes * (staging_buffers + compaction_buffers) +
-         space_pages * kPageBytes + format::kSuperblockPages * kPageBytes;
+  return cache_frames * kPageBytes + wal_group_bytes * wal_groups +
+         staging_bytes * (staging_buffers + compaction_buffers) + space_pages * kPageBytes +
+         format::kSuperblockPages * kPageBytes;
 }
 
 namespace {
@@ -69,8 +70,8 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
 
   const std::uint64_t buffers = BufferSet::kBuffersMax * plan.buffer_bytes + plan.buffer_bytes / 4;
   const std::uint64_t fixed = buffers + plan.wal_group_bytes * plan.wal_groups +
-                              plan.staging_bytes * (plan.staging_buffers + plan.compaction_buffers) + (plan.space_pages + 4) * kPageBytes +
-                              plan.key_index_bytes;
+                              plan.staging_bytes * (plan.staging_buffers + plan.compaction_buffers) +
+                              (plan.space_pages + 4) * kPageBytes + plan.key_index_bytes;
   const std::uint64_t left = memory > fixed ? memory - fixed : 0;
   const std::uint64_t cache = options.cache_bytes != 0 ? options.cache_bytes : left - left / 32;
   if (cache > left || fixed < plan.buffer_bytes) {  // the latter: absurd sizes wrap round

@@ -22,7 +22,7 @@ struct MemoryPlan {
   std::uint64_t buffer_bytes;   // one write buffer
   std::uint64_t staging_bytes;  // one staging buffer
   std::uint64_t staging_buffers;
-  std::uint64_t compaction_buffers;  // of staging_bytes each
+  std::uint64_t compaction_buffers;                   // of staging_bytes each
   std::uint64_t sstable_pages_max() const noexcept {  // half a write buffer, up to 16 MiB
     return std::clamp<std::uint64_t>(buffer_bytes / 2 / kPageBytes, 8, 4096);
   }

@@ -173,8 +173,8 @@ Task<Status> PartitionState::create_file() {
   co_await check(committer->touch());  // generation 2, slot 1: both slots are valid from the start
   co_await check(end_creation(*device));
   views = std::make_unique<Views>(*space, tables, committer->newest());
-  publisher = std::make_unique<Publisher>(*committer, *space, *cache, PageStaging{*staging, plan.staging_bytes}, TableStores(*trees, levels.get()),
-                                          *views, TableRoot{});
+  publisher = std::make_unique<Publisher>(*committer, *space, *cache, PageStaging{*staging, plan.staging_bytes},
+                                          TableStores(*trees, levels.get()), *views, TableRoot{});
   open_log(record);
   co_return Status();
 }
@@ -244,8 +244,8 @@ Task<Status> PartitionState::load_file() {
   rows.pointer = loaded.record.catalog;
   rows.height = loaded.record.catalog_height;
   rows.node_pages = loaded.record.catalog_pages;
-  publisher = std::make_unique<Publisher>(*committer, *space, *cache, PageStaging{*staging, plan.staging_bytes}, TableStores(*trees, levels.get()),
-                                          *views, rows);
+  publisher = std::make_unique<Publisher>(*committer, *space, *cache, PageStaging{*staging, plan.staging_bytes},
+                                          TableStores(*trees, levels.get()), *views, rows);
   co_return Status();
 }
 

@@ -94,8 +94,7 @@ Op<Value> PartitionState::get(TableState& table, Bytes key, ReadOptions read) {
   FoundEntry found;
   const bool newest = read.snapshot == nullptr;
   if (newest && table.kind() == TableKind::tree && buffers->empty() && !closing &&
-      key_index->find(table.id(), key, found) && found.entry.kind == format::EntryKind::value && may_pin())
-      [[likely]] {
+      key_index->find(table.id(), key, found) && found.entry.kind == format::EntryKind::value && may_pin()) [[likely]] {
     cache->take_pin(found.frame);
     return Op<Value>(std::in_place, found.entry.value,
                      detail::ValueOwner{&release_page, cache.get(), std::uint64_t{found.frame}});

@@ -202,8 +202,9 @@ Task<Status> ScanState::fill() {
 
 Task<Status> ScanState::load_values() {
   if (unreadable_) {
-    co_return Error(Errc::corruption, rt::str("table ", table_.name(), " of ", partition_.path,
-                                              " has a tombstone in a tree, which trees do not hold"),
+    co_return Error(Errc::corruption,
+                    rt::str("table ", table_.name(), " of ", partition_.path,
+                            " has a tombstone in a tree, which trees do not hold"),
                     "run `cambium check`");
   }
   for (const std::size_t index : long_values_) {

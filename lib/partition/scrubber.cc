@@ -10,8 +10,8 @@
 
 #include "base/log.h"
 #include "base/text.h"
-#include "levels/level_store.h"
 #include "flush/partition_log.h"
+#include "levels/level_store.h"
 #include "space/superblock_store.h"
 #include "tree/tree_walk.h"
 #include "wal/log_verifier.h"

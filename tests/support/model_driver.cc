@@ -24,11 +24,6 @@ namespace {
 
 constexpr std::uint64_t kTableChangeEvery = 400;  // operations, about
 
-Error differs(std::string_view what, const std::string& key) {
-  return Error(Errc::corruption, rt::str(what, " of key ", rt::hex_bytes(std::string_view(key).substr(0, 24)), " (",
-                                         key.size(), " bytes)"));
-}
-
 class ModelRun {
  public:
   ModelRun(Core& core, const ModelSetup& setup, ModelReport& report)

@@ -8,13 +8,21 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <cambium/partition.h>
 
+#include "base/text.h"
 #include "support/model_keys.h"
 
 namespace cambium::test {
+
+// A value that is not what the model says.
+inline Error differs(std::string_view what, const std::string& key) {
+  return Error(Errc::corruption, rt::str(what, " of key ", rt::hex_bytes(std::string_view(key).substr(0, 24)), " (",
+                                         key.size(), " bytes)"));
+}
 
 using Model = std::map<std::string, ValueSpec, std::less<>>;
 using SharedModel = std::shared_ptr<const Model>;

@@ -41,10 +41,10 @@ TEST_CASE("compaction picker: level 0 is merged when it has as many runs as the 
 }
 
 TEST_CASE("compaction picker: what goes to the bottom takes the run that is there along") {
-  const auto version = LevelVersion::of({sstable(1, {0, 1}, "a", "m"), sstable(2, {0, 2}, "c", "z"),
-                                         sstable(3, {0, 3}, "c", "z"), sstable(4, {kBottomLevel, 1}, "a", "f"),
-                                         sstable(5, {kBottomLevel, 1}, "g", "z")})
-                           .value();
+  const auto version =
+      LevelVersion::of({sstable(1, {0, 1}, "a", "m"), sstable(2, {0, 2}, "c", "z"), sstable(3, {0, 3}, "c", "z"),
+                        sstable(4, {kBottomLevel, 1}, "a", "f"), sstable(5, {kBottomLevel, 1}, "g", "z")})
+          .value();
   const auto plan = pick_compaction(*version, kPolicy, 0);
   REQUIRE(plan);
   CHECK(places(*plan) == std::vector<std::uint64_t>{1, 2, 3, 61});
@@ -53,10 +53,10 @@ TEST_CASE("compaction picker: what goes to the bottom takes the run that is ther
 }
 
 TEST_CASE("compaction picker: a bottom much larger than what comes gets a level in between, which keeps tombstones") {
-  const auto version = LevelVersion::of({sstable(1, {0, 1}, "a", "m"), sstable(2, {0, 2}, "c", "z"),
-                                         sstable(3, {0, 3}, "c", "z"),
-                                         sstable(4, {kBottomLevel, 1}, "a", "f", 100'000)})
-                           .value();
+  const auto version =
+      LevelVersion::of({sstable(1, {0, 1}, "a", "m"), sstable(2, {0, 2}, "c", "z"), sstable(3, {0, 3}, "c", "z"),
+                        sstable(4, {kBottomLevel, 1}, "a", "f", 100'000)})
+          .value();
   const auto plan = pick_compaction(*version, kPolicy, 0);
   REQUIRE(plan);
   CHECK(places(*plan) == std::vector<std::uint64_t>{1, 2, 3});
@@ -65,10 +65,10 @@ TEST_CASE("compaction picker: a bottom much larger than what comes gets a level 
 }
 
 TEST_CASE("compaction picker: nothing is put below runs that are newer than what is below them") {
-  const auto version = LevelVersion::of({sstable(1, {0, 1}, "a", "m"), sstable(2, {0, 2}, "c", "z"),
-                                         sstable(3, {0, 3}, "c", "z"), sstable(4, {4, 7}, "a", "f"),
-                                         sstable(5, {kBottomLevel, 1}, "g", "z")})
-                           .value();
+  const auto version =
+      LevelVersion::of({sstable(1, {0, 1}, "a", "m"), sstable(2, {0, 2}, "c", "z"), sstable(3, {0, 3}, "c", "z"),
+                        sstable(4, {4, 7}, "a", "f"), sstable(5, {kBottomLevel, 1}, "g", "z")})
+          .value();
   const auto plan = pick_compaction(*version, kPolicy, 0);
   REQUIRE(plan);
   CHECK(plan->output.level == 4);

@@ -87,9 +87,7 @@ class LevelFixture {
     if (!status) FAIL(std::string(status.error().message()));
     return out;
   }
-  std::optional<std::string> get(Bytes key) {
-    return tree.base.run(lookup(store, *tree.cache, root, key)).value();
-  }
+  std::optional<std::string> get(Bytes key) { return tree.base.run(lookup(store, *tree.cache, root, key)).value(); }
   void require_contents() {
     const Pairs forward = read({});
     REQUIRE(forward.size() == model.size());

@@ -92,7 +92,8 @@ TEST_CASE("level store: a slice may be followed by flushes before the next one")
   for (int merge = 0; merge < 12; ++merge) {
     std::optional<CompactionPlan> plan;
     for (unsigned level = 0; level < kBottomLevel && !plan; ++level) {
-      plan = pick_compaction(version_of(levels.root), policy, (level + static_cast<unsigned>(merge)) % kBottomLevel, {}, true);
+      plan = pick_compaction(version_of(levels.root), policy, (level + static_cast<unsigned>(merge)) % kBottomLevel, {},
+                             true);
     }
     REQUIRE(plan);
     Compaction compaction(levels.store, *plan);
