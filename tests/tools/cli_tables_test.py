@@ -7,7 +7,7 @@ import os
 import sys
 import unittest
 
-from cli_case import CliCase, NOT_FOUND, UNSUPPORTED, USAGE
+from cli_case import CliCase, NOT_FOUND, USAGE
 from cli_case import RESULT_CLASS, run_program
 
 
@@ -31,7 +31,6 @@ class Tables(CliCase):
         self.cambium('table', 'create', self.file, 't')
         for words, code in ((['create', self.file, 't'], USAGE), (['create', self.file, 'default'], USAGE),
                             (['create', self.file, 'a/b'], USAGE), (['create', self.file, ''], USAGE),
-                            (['create', self.file, 'l', '--kind', 'levels'], UNSUPPORTED),
                             (['create', self.file, 'l', '--kind', 'heap'], USAGE), (['drop', self.file, 'u'], NOT_FOUND),
                             (['drop', self.file, 'default'], USAGE), (['rename', self.file, 'u', 'v'], NOT_FOUND),
                             (['rename', self.file, 't', 'default'], USAGE), (['rename', self.file, 't'], USAGE),
@@ -42,8 +41,14 @@ class Tables(CliCase):
         self.assertEqual(self.names(), [b'default', b't'])
 
     def test_every_data_command_is_of_the_table_it_names(self):
+        for kind in ('tree', 'levels'):
+            with self.subTest(kind=kind):
+                self.every_data_command(kind)
+                os.remove(self.file)
+
+    def every_data_command(self, kind):
         self.cambium('create', self.file)
-        self.cambium('table', 'create', self.file, 'a')
+        self.cambium('table', 'create', self.file, 'a', '--kind', kind)
         self.cambium('put', self.file, 'key', 'of default')
         self.cambium('put', self.file, 'key', 'of a', '--table', 'a')
         self.assertEqual(self.cambium('get', self.file, 'key').out, b'of default\n')
@@ -96,8 +101,8 @@ class Tables(CliCase):
 
     def test_check_and_salvage_take_all_tables(self):
         self.cambium('create', self.file)
-        for name in ('a', 'b', 'empty', 'dropped'):
-            self.cambium('table', 'create', self.file, name)
+        for name, kind in (('a', 'tree'), ('b', 'levels'), ('empty', 'levels'), ('dropped', 'levels')):
+            self.cambium('table', 'create', self.file, name, '--kind', kind)
         self.cambium('put', self.file, 'k', 'of a', '--table', 'a')
         self.cambium('put', self.file, 'k', 'v' * 9000, '--table', 'b')
         self.cambium('put', self.file, 'k', 'v', '--table', 'dropped')

@@ -34,16 +34,13 @@ TEST_CASE("tables: a new partition has the default table, others are made by nam
   CHECK(names_of(*f.db) == std::vector<std::string>{"a", "b", "default"});
 }
 
-TEST_CASE("tables: modes tell making from opening; impossible names and kinds without a store change nothing") {
+TEST_CASE("tables: modes tell making from opening; impossible names change nothing") {
   PartitionFixture f;
   const std::uint64_t commits = f.db->stats().commits;
   CHECK(f.run(open_table(*f.db, "t", TableMode::open)).code() == Errc::not_found);
   CHECK(f.run(open_table(*f.db, "default", TableMode::create)).code() == Errc::exists);
   CHECK(f.run(open_table(*f.db, "a/b")).code() == Errc::invalid_argument);
   CHECK(f.run(open_table(*f.db, "")).code() == Errc::invalid_argument);
-  Op<Table> levels = f.db->table("l", {.kind = TableKind::levels});
-  REQUIRE(levels.ready());
-  CHECK(levels.result().code() == Errc::unsupported);
   CHECK(f.db->stats().commits == commits);
 
   REQUIRE(f.run(open_table(*f.db, "t", TableMode::create)));

@@ -119,6 +119,7 @@ TEST_CASE("check: flushes go on beside it, and what they free and reuse is no fa
   {
     std::optional<Partition> db;
     db.emplace(core->run(test::open_partition(*core, PartitionFixture::kOptions)).value());
+    const std::uint64_t background = core->spawned();  // that stays until close()
     bool stop = true;
     std::uint64_t writes = 0;
     Status writing;
@@ -144,7 +145,7 @@ TEST_CASE("check: flushes go on beside it, and what they free and reuse is no fa
       core->run(test::sleep_a_while(*core));
       REQUIRE(writing);
     }
-    while (core->spawned() > 2) core->run(test::sleep_a_while(*core));  // the flusher and the remover stay
+    while (core->spawned() > background) core->run(test::sleep_a_while(*core));
     core->run(test::close_partition(*db)).value();
   }
   core->drain();
