@@ -59,6 +59,15 @@ struct Stats {
   std::uint64_t recovery_ns_predicted = 0;  // how long open() would read, at 200 MB/s
   std::uint64_t recovery_ns = 0;            // how long this open() did
   std::uint64_t recovery_records = 0;       // that it found: a batch is one
+  // level stores
+  std::uint64_t filter_checks = 0;             // sstables whose filter a lookup asked
+  std::uint64_t filter_negatives = 0;          // of these, reads of the sstable that were avoided
+  std::uint64_t filter_false_positives = 0;    // sstables that were read and did not have the key
+  std::uint64_t compactions = 0;               // merges that were finished
+  std::uint64_t compaction_slices = 0;         // parts of merges that were built
+  std::uint64_t compaction_pages_written = 0;  // by them
+  std::uint64_t compaction_entries = 0;        // that they read
+  std::uint64_t compaction_ns = 0;             // time spent in them
   // background scrub
   std::uint64_t scrub_pages = 0;    // read and verified
   std::uint64_t scrub_damaged = 0;  // damaged places found; one that stays is counted in every round

@@ -89,9 +89,24 @@ Task<bool> LevelKeeper::round() {
   co_return any;
 }
 
+// Anew after so many operations, by what they were.
+void LevelKeeper::choose_policy(const TableState& table, Work& work) {
+  constexpr std::uint64_t kOperations = 20'000;
+  const TableTraffic now{table.counts.gets + table.counts.scans, table.counts.puts + table.counts.deletes};
+  const TableTraffic since{now.reads - work.seen.reads, now.writes - work.seen.writes};
+  if (since.reads + since.writes < kOperations) return;
+  work.seen = now;
+  const CompactionPolicy chosen = chosen_policy(since);
+  if (chosen.flush_runs != work.policy.flush_runs) {
+    rt::log(rt::LogLevel::info, rt::str("compaction of table \"", table.name(), "\" changes: ", chosen.reason));
+  }
+  work.policy = chosen;
+}
+
 // The merge of the highest level that has one.
 Compaction* LevelKeeper::next_merge(TableState& table, Work& work) {
   const LevelVersion& version = version_of(table.newest());
+  choose_policy(table, work);
   for (unsigned level = 0; level < kBottomLevel; ++level) {
     std::optional<Compaction>& merge = work.merges[level];
     if (merge && merge->done(version)) {

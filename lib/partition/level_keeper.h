@@ -57,10 +57,12 @@ class LevelKeeper {
   struct Work {
     std::array<std::optional<Compaction>, kBottomLevel> merges;  // by the level they come from
     CompactionPolicy policy;
+    TableTraffic seen;  // when the policy was chosen last
     Status failure;
   };
   Task<bool> round();
   Task<Status> step(TableId id, bool& worked);
+  static void choose_policy(const TableState& table, Work& work);
   Compaction* next_merge(TableState& table, Work& work);
   Task<Status> run_slice(TableId id, Compaction& merge);
   Task<Status> publish(TableId id, PageWriter& ahead, const LevelEdit& edit, bool& published);

@@ -54,6 +54,15 @@ constexpr StatDescription kDescriptions[] = {
      &Stats::recovery_ns_predicted},
     {"recovery_ns", kGauge, "ns", "how long the last open() took to recover from the log", &Stats::recovery_ns},
     {"recovery_records", kGauge, "records", "recovered from the log by the last open()", &Stats::recovery_records},
+    {"filter_checks", kCounter, "sstables", "whose filter a lookup asked", &Stats::filter_checks},
+    {"filter_negatives", kCounter, "sstables", "that need not be read, as their filter said", &Stats::filter_negatives},
+    {"filter_false_positives", kCounter, "sstables", "that were read and did not have the key",
+     &Stats::filter_false_positives},
+    {"compactions", kCounter, "merges", "of sstables that were finished", &Stats::compactions},
+    {"compaction_slices", kCounter, "slices", "of such merges that were built", &Stats::compaction_slices},
+    {"compaction_pages_written", kCounter, "pages", "written by compactions", &Stats::compaction_pages_written},
+    {"compaction_entries", kCounter, "entries", "read by compactions", &Stats::compaction_entries},
+    {"compaction_ns", kCounter, "ns", "spent in compactions", &Stats::compaction_ns},
     {"scrub_pages", kCounter, "pages", "read and verified in the background", &Stats::scrub_pages},
     {"scrub_damaged", kCounter, "places", "found damaged by it, in each round anew", &Stats::scrub_damaged},
     {"scrub_rounds", kCounter, "rounds", "passes over everything", &Stats::scrub_rounds},
@@ -120,6 +129,16 @@ Stats PartitionState::stats() const {
   s.wal_segments = log->segment_count();
   s.recovery_ns = recovery_ns;
   s.recovery_records = recovery_records;
+  s.filter_checks = levels->stats().filter_checks;
+  s.filter_negatives = levels->stats().filter_negatives;
+  s.filter_false_positives = levels->stats().filter_false_positives;
+  if (keeper) {
+    s.compactions = keeper->stats().compactions;
+    s.compaction_slices = keeper->stats().slices;
+    s.compaction_pages_written = keeper->stats().pages_written;
+    s.compaction_entries = keeper->stats().entries;
+    s.compaction_ns = keeper->stats().ns;
+  }
   if (scrubber) {
     s.scrub_pages = scrubber->stats().pages;
     s.scrub_damaged = scrubber->stats().damaged;
