@@ -257,10 +257,6 @@ struct Core::Loop {
     }
   }
 
-  bool waits_at_once() const noexcept {
-    return s.options.spin_us == 0 && backend.kind() == Backend::uring && !s.runnable();
-  }
-
   void wait() {
     const std::int64_t deadline_ns = s.timers.empty() ? -1 : s.timers.deadline_ns();
     if (backend.kind() == Backend::simulated) {
@@ -282,9 +278,7 @@ bool Core::turn(bool may_block) {
   Loop loop{*this, *state_, *backend_};
   ++state_->stats.turns;
   state_->sleep.retract();
-  // Without a spin, one system call hands over, waits and fetches.
-  const bool wait_first = may_block && loop.waits_at_once();
-  bool worked = wait_first ? false : loop.take_in();
+  bool worked = loop.take_in();
   if (may_block && !worked && !state_->runnable()) {
     loop.wait();
     worked = loop.take_in();

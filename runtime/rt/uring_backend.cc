@@ -44,12 +44,8 @@ void UringBackend::submit(IoRequest& request) noexcept {
   ++in_flight_;
   counters_.submitted(request, request.buffer_index >= 0);
   if (!surplus_.empty() || !prepare(request)) surplus_.push_back(request);
-  if (io_uring_sq_ready(&ring_) >= submit_batch(request.gather)) hand_over();
-}
-
-std::size_t UringBackend::submit_batch(bool gather) const noexcept {
-  const std::size_t busy = std::max(in_kernel_, busy_);
-  return gather ? kSubmitBatchMax : (busy < kBusy ? 1 : std::min(busy / 4, kSubmitBatchMax));
+  const std::size_t batch = request.gather ? kSubmitBatchMax : std::min(in_kernel_ / 8, kSubmitBatchMax);
+  if (io_uring_sq_ready(&ring_) >= std::max<std::size_t>(batch, 1)) hand_over();
 }
 
 // The device is fed while the turn goes on: one submission at its end would let it run dry.
@@ -176,7 +172,6 @@ bool UringBackend::ready() const noexcept {
 
 std::size_t UringBackend::reap() noexcept {
   feed();
-  busy_ = in_kernel_;
   // Deferred work of the kernel (DEFER_TASKRUN) is only done inside a system call; the ring says when there is some.
   // A kernel that cannot say so is asked every time.
   const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
