@@ -118,6 +118,7 @@ class TableCursor {
   bool page_has_references() const noexcept { return has_references_; }
   void skip_page() noexcept { position_ = count_; }
   bool at_end() const noexcept { return at_end_; }  // no page beyond the current one
+  PageId page() const noexcept { return page_; }    // the current one, for errors; kNoPage: put together from several
 
  protected:
   // In the direction of travel; the vectors only grow, `count_` of them are the page.
@@ -127,6 +128,7 @@ class TableCursor {
   std::size_t position_ = 0;
   bool has_references_ = false;
   bool at_end_ = false;
+  PageId page_ = kNoPage;
 };
 
 enum class Direction : std::uint8_t { forward, reverse };

@@ -59,8 +59,8 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
                                                  std::uint64_t{WriteBuffer::kCapacityBytesMax}));
   }
   plan.buffer_bytes = std::max<std::uint64_t>(plan.buffer_bytes, WriteBuffer::kCapacityBytesMin);
-  plan.staging_buffers = memory < 8 * MiB ? 4 : 8;
-  plan.compaction_buffers = memory < 8 * MiB ? 2 : 4;
+  plan.staging_buffers = memory < 8 * MiB ? 4 : (memory < 64 * MiB ? 6 : 8);
+  plan.compaction_buffers = memory < 64 * MiB ? 2 : 4;
   plan.staging_bytes = std::clamp(std::bit_floor(memory / 64), 16 * KiB, 256 * KiB);
   plan.space_pages = memory < 8 * MiB ? 4 : 16;
   plan.key_index_bytes = std::max<std::uint64_t>(memory / 32, KeyIndex::kBytesMin);

@@ -148,7 +148,8 @@ Status PartitionState::map_memory() {
   CAMBIUM_ASSERT(at == arena->data() + frames_begin);
   cache = std::make_unique<PageCache>(*device, *arena, at, plan.cache_frames, 0);  // see set_file_id()
   trees = std::make_unique<TreeStore>(*cache);
-  levels = std::make_unique<LevelStore>(*cache, *trees, plan.sstable_pages_max());
+  sstables = std::make_unique<TreeStore>(*cache, TreeStore::Of::sstables);
+  levels = std::make_unique<LevelStore>(*cache, *sstables, plan.sstable_pages_max());
   key_index = std::make_unique<KeyIndex>(*cache, plan.key_index_bytes);
   buffers = std::make_unique<BufferSet>(plan.buffer_bytes);
   return {};

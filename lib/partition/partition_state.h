@@ -123,6 +123,7 @@ class PartitionState {
   std::unique_ptr<WriteGroup> compaction_staging;  // of level stores, beside commits
   std::unique_ptr<SpaceMap> space;
   std::unique_ptr<TreeStore> trees;
+  std::unique_ptr<TreeStore> sstables;  // what the level store is made of
   std::unique_ptr<LevelStore> levels;
   std::unique_ptr<KeyIndex> key_index;
   TableSet tables;

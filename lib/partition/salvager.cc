@@ -262,7 +262,9 @@ Task<Status> Salvager::copy_table(SalvagedTable& table) {
 
 Task<Status> Salvager::copy_tree(const TableRoot& root, Bytes from) {
   from_ = from.str();
-  TreeWalk walk(reader_, *this, TreeWalk::Values::skip);
+  const bool levels = walked_->kind == TableKind::levels;
+  TreeWalk walk(reader_, *this, TreeWalk::Values::skip,
+                levels ? TreeWalk::Tombstones::allow : TreeWalk::Tombstones::refuse);
   walk.begin(root, from);
   while (!walk.done()) {
     co_await check(walk.step());

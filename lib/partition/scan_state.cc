@@ -5,8 +5,6 @@
 
 #include <cambium/rt/check.h>
 
-#include "base/text.h"
-
 namespace cambium {
 
 namespace {
@@ -104,7 +102,7 @@ void ScanState::take_table_page() {
     const std::span<const format::EntryKind> kinds = cursor_->rest_of_kinds();
     for (std::size_t i = 0; i < rest.size(); ++i) {
       if (kinds[i] != format::EntryKind::value) long_values_.push_back(i);
-      unreadable_ = unreadable_ || kinds[i] == format::EntryKind::tombstone;
+      if (kinds[i] == format::EntryKind::tombstone) unreadable_ = cursor_->page();
     }
     merged_.assign(rest.begin(), rest.end());
     rest = merged_;
@@ -149,7 +147,7 @@ void ScanState::merge_page() {
     }
     if (table_first) {
       if (cursor_->kind() != format::EntryKind::value) long_values_.push_back(merged_.size());
-      unreadable_ = unreadable_ || cursor_->kind() == format::EntryKind::tombstone;
+      if (cursor_->kind() == format::EntryKind::tombstone) unreadable_ = cursor_->page();
       merged_.push_back(cursor_->entry());
       cursor_->step();
       continue;
@@ -201,11 +199,8 @@ Task<Status> ScanState::fill() {
 }
 
 Task<Status> ScanState::load_values() {
-  if (unreadable_) {
-    co_return Error(Errc::corruption,
-                    rt::str("table ", table_.name(), " of ", partition_.path,
-                            " has a tombstone in a tree, which trees do not hold"),
-                    "run `cambium check`");
+  if (unreadable_ != kNoPage) {
+    co_return misfit(*partition_.device, unreadable_, "has a tombstone, which trees do not hold");
   }
   for (const std::size_t index : long_values_) {
     ++partition_.counts.overflow_reads;

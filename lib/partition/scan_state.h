@@ -74,8 +74,8 @@ class ScanState {
   std::size_t position_ = 0;                            // of next() in the page
   std::vector<std::size_t> long_values_;                // entries of the page whose value is in extents
   std::vector<OverflowBuffer> value_memory_;
-  std::uint64_t left_;       // entries until the limit
-  bool unreadable_ = false;  // the page has an entry of a kind that nobody can show
+  std::uint64_t left_;           // entries until the limit
+  PageId unreadable_ = kNoPage;  // a page with an entry of a kind that nobody can show
   bool started_ = false;
   bool done_ = false;
   Status error_;

@@ -9,7 +9,8 @@ namespace cambium {
 Task<Status> TreeStore::check(const TableRoot& root, PageVisitor& visitor) {
   if (root.height == 0) co_return Status();
   PageReader reader(cache_.device(), cache_.file_id());
-  TreeWalk walk(reader, visitor, TreeWalk::Values::verify);
+  TreeWalk walk(reader, visitor, TreeWalk::Values::verify,
+                of_ == Of::sstables ? TreeWalk::Tombstones::allow : TreeWalk::Tombstones::refuse);
   walk.begin(root, Bytes());
   while (!walk.done()) {
     Status done = co_await walk.step();

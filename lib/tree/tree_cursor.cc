@@ -100,6 +100,7 @@ Status TreeCursor::fitting(const NodeView& leaf) {
 void TreeCursor::enter_leaf(PageRef leaf, Bytes from, bool inclusive, bool bounded) {
   leaf_ = std::move(leaf);
   const NodeView view(leaf_.bytes());
+  page_ = view.id();
   std::size_t first = 0;
   std::size_t end = view.count();
   if (bounded && !from.empty()) {

@@ -26,7 +26,9 @@ Error misfit(const BlockDevice& device, PageId page, std::string_view what);
 
 class TreeStore final : public TableStore {
  public:
-  explicit TreeStore(PageCache& cache) noexcept : cache_(cache) {}
+  // Whose trees these are: tables of kind tree, or the sstables of a level store, which have tombstones.
+  enum class Of : std::uint8_t { tables, sstables };
+  explicit TreeStore(PageCache& cache, Of of = Of::tables) noexcept : cache_(cache), of_(of) {}
 
   FindState find(const TableRoot& root, Bytes key, Lookup& lookup, FoundEntry& found) noexcept override;
   void find_many(const TableRoot& root, std::span<MultiLookup> lookups) noexcept override;
@@ -43,6 +45,7 @@ class TreeStore final : public TableStore {
   FindState find_in_leaf(FrameIndex frame, Bytes key, FoundEntry& found) noexcept;
 
   PageCache& cache_;
+  Of of_;
 };
 
 }  // namespace cambium

@@ -25,8 +25,12 @@ std::string just_above(const std::string& key) { return key + '\0'; }
 Task<Status> PageVisitor::leaf(const NodeView&, Bytes, Bytes) { co_return Status(); }
 Task<Status> PageVisitor::pace(std::uint64_t) { co_return Status(); }
 
-TreeWalk::TreeWalk(PageReader& reader, PageVisitor& visitor, Values values)
-    : reader_(reader), visitor_(visitor), value_mode_(values), key_(kKeyBytesMax + NodeView::kKeySlack) {}
+TreeWalk::TreeWalk(PageReader& reader, PageVisitor& visitor, Values values, Tombstones tombstones)
+    : reader_(reader),
+      visitor_(visitor),
+      value_mode_(values),
+      tombstones_(tombstones),
+      key_(kKeyBytesMax + NodeView::kKeySlack) {}
 
 void TreeWalk::begin(const TableRoot& root, Bytes from) {
   from_ = from.str();
@@ -57,6 +61,9 @@ const char* TreeWalk::misfit_of(const NodeView& view, const Pending& at) {
   const Bytes first = key(leaf ? 0 : 1);
   if (first < Bytes(at.low) || (!leaf && first == Bytes(at.low))) return "has keys below its bounds";
   if (!at.high.empty() && !(key(view.count() - 1) < Bytes(at.high))) return "has keys above its bounds";
+  for (std::size_t i = 0; leaf && tombstones_ == Tombstones::refuse && i < view.count(); ++i) {
+    if (view.leaf_entry(i).kind == format::EntryKind::tombstone) return "has a tombstone, which trees do not hold";
+  }
   return nullptr;
 }
 

@@ -31,8 +31,10 @@ class TreeWalk {
  public:
   // What becomes of values in extents of their own: reported by visit() in any case.
   enum class Values : std::uint8_t { verify, skip };
+  // Sstables have them; in any other tree they are damage.
+  enum class Tombstones : std::uint8_t { refuse, allow };
 
-  TreeWalk(PageReader& reader, PageVisitor& visitor, Values values);
+  TreeWalk(PageReader& reader, PageVisitor& visitor, Values values, Tombstones tombstones = Tombstones::refuse);
 
   // Stands before the first key not below `from`. Requires: root not empty.
   void begin(const TableRoot& root, Bytes from);
@@ -72,6 +74,7 @@ class TreeWalk {
   PageReader& reader_;
   PageVisitor& visitor_;
   Values value_mode_;
+  Tombstones tombstones_;
   std::string from_;
   std::vector<Pending> stack_;
   std::vector<PendingValue> values_;  // of the leaves read last, the last one first

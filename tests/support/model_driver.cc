@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <deque>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -541,6 +540,8 @@ class ModelRun {
     co_await check(let_go());
     co_await check(db_->flush());
     co_await check(db_->settle());
+    // What was dropped is taken away in the background, and pins a page at a time.
+    for (int i = 0; i < 10'000 && db_->stats().cache_pages_pinned != 0; ++i) co_await core_.sleep_ns(1'000'000);
     const Stats stats = db_->stats();
     if (stats.snapshots != 0) co_return Error(Errc::corruption, "a dropped snapshot is still counted");
     if (stats.cache_pages_pinned != 0) {
