@@ -7,6 +7,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <vector>
 
 #include <cambium/partition.h>
 #include <cambium/rt/frame_pool.h>
@@ -124,6 +125,58 @@ TEST_CASE("allocation: cached gets, buffered puts and the steps of a scan ask fo
   CHECK(scanned == kRounds - 2000);
   CHECK(scans.allocations == 0);
   CHECK(scans.frames == 0);
+}
+
+Task<Status> measure_named(Core& core, const std::string& path, Cost& gets, Cost& puts, int& found) {
+  Options options;
+  options.path = path;
+  options.memory_bytes = 64 * MiB;
+  Partition db = co_await check(Partition::open(core, options));
+  std::vector<Table> tables;
+  for (int i = 0; i < 100; ++i) {
+    const Table table = co_await check(db.table(rt::str("table ", i)));
+    tables.push_back(table);
+  }
+  for (const Table& table : tables) {
+    co_await check(db.put(table, "key", "a value"));
+  }
+  co_await check(db.flush());
+  for (const Table& table : tables) {
+    Value value = co_await check(db.get(table, "key"));
+    found -= value ? 1 : 0;
+  }
+  found = 0;
+  {
+    const Meter meter(gets);
+    for (const Table& table : tables) {
+      Value value = co_await check(db.get(table, "key"));
+      found += value ? 1 : 0;
+    }
+  }
+  {
+    const Meter meter(puts);
+    for (const Table& table : tables) {
+      co_await check(db.put(table, "key", "another value"));
+    }
+  }
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+TEST_CASE("allocation: gets and puts of named tables ask for no memory and make no frame either", "[S07]") {
+  const OnRing ring;
+  if (!ring.core) CAMBIUM_SKIP("io_uring is refused here");
+  Cost gets;
+  Cost puts;
+  int found = 0;
+  const Status done = ring.core->run(measure_named(*ring.core, ring.path, gets, puts, found));
+  INFO(done.error().message());
+  REQUIRE(done);
+  CHECK(found == 100);
+  CHECK(gets.allocations == 0);
+  CHECK(gets.frames == 0);
+  CHECK(puts.allocations == 0);
+  CHECK(puts.frames == 0);
 }
 
 // As many at a time as the staging of the log takes: beyond it a put waits for the device. Groups leave meanwhile.
