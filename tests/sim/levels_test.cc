@@ -92,7 +92,7 @@ Task<Status> read_all(Core& core, std::uint64_t& errors, bool& checked) {
   for (std::uint64_t i = 0; table && i < 4800; i += 3) {
     Result<Value> value = co_await db.get(*table, key_of(i));
     if (!value && value.code() != Errc::corruption) co_return value.error();
-    errors += value ? 0 : 1;
+    errors += value ? 0u : 1u;
     if (value && static_cast<bool>(*value) != (i % 2 == 0)) co_return Error(Errc::io, "a wrong answer");
     if (value && *value && value->view().find("round ") != 0) co_return Error(Errc::io, "a wrong value");
   }
@@ -123,7 +123,7 @@ TEST_CASE("levels: a bit that flipped anywhere in sstables, filters or the manif
     INFO(std::string(done ? "" : done.error().message()));
     REQUIRE(done);
     if (errors != 0) CHECK(!whole);  // what a reader meets the checker finds
-    found += whole ? 0 : 1;
+    found += whole ? 0u : 1u;
     core->drain();
   }
   CHECK(found >= 15);  // of some thirty pages in use
