@@ -57,7 +57,8 @@ Task<void> Flusher::run() {
     if (for_log) {
       done = co_await tend_log();
     } else {
-      while (publisher_.flushes_held() && !stopping_) co_await publisher_.published().wait();
+      while (!publisher_.flush_may_begin() && !stopping_) co_await publisher_.published().wait();
+      publisher_.flush_begins();
       done = co_await flush(buffers_.oldest_frozen());
       stats_.ns += static_cast<std::uint64_t>(core_.now_ns() - began_ns);
     }

@@ -76,13 +76,20 @@ class Publisher {
   // Moves what the catalog itself has at or beyond `limit` (compaction); part of the commit that follows.
   Task<Status> relocate_catalog(PageId limit, PageWriter& writer);
 
-  // Woken by every commit that was published, and by hold_flushes(false).
+  // Woken by every commit that was published, and when flushes may go on.
   rt::WaitQueue& published() noexcept { return published_; }
-  // Compaction is so far behind that flushes have to wait for it.
-  void hold_flushes(bool hold) noexcept {
-    if (std::exchange(flushes_held_, hold) && !hold) published_.wake_all();
+  // How far compaction is behind, as the number of its slices that a flush waits for: so it slows writers down little
+  // by little, and only stops them at kStopFlushes.
+  static constexpr unsigned kStopFlushes = ~0u;
+  void set_flush_toll(unsigned slices) noexcept {
+    if (std::exchange(flush_toll_, slices) > slices) published_.wake_all();
   }
-  bool flushes_held() const noexcept { return flushes_held_; }
+  void slice_done() noexcept {
+    ++slices_since_flush_;
+    published_.wake_all();
+  }
+  bool flush_may_begin() const noexcept { return flush_toll_ != kStopFlushes && slices_since_flush_ >= flush_toll_; }
+  void flush_begins() noexcept { slices_since_flush_ = 0; }
 
   const TableRoot& catalog() const noexcept { return catalog_; }
   TableStore& catalog_store() const noexcept { return stores_.of(TableKind::tree); }
@@ -107,7 +114,8 @@ class Publisher {
   TableRoot moved_catalog_;
   bool catalog_moved_ = false;
   rt::WaitQueue published_;
-  bool flushes_held_ = false;
+  unsigned flush_toll_ = 0;
+  unsigned slices_since_flush_ = 0;
   WriterStats stats_;
 };
 

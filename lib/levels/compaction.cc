@@ -12,7 +12,7 @@ namespace cambium {
 std::vector<LevelRun> Compaction::inputs_in(const LevelVersion& version) const {
   std::vector<LevelRun> inputs;
   for (const LevelRun& run : version.runs()) {
-    if (std::find(plan_.inputs.begin(), plan_.inputs.end(), run.place) == plan_.inputs.end()) continue;
+    if (!plan_.has_input(run.place)) continue;
     LevelRun ours{run.place, {}};
     for (const SstablePtr& table : run.tables) {
       // What stands at the output's place below the progress was made here.
@@ -28,6 +28,19 @@ std::vector<LevelRun> Compaction::inputs_in(const LevelVersion& version) const {
 bool Compaction::done(const LevelVersion& version) const {
   const std::vector<LevelRun> inputs = inputs_in(version);
   return std::all_of(inputs.begin(), inputs.end(), [&](const LevelRun& run) { return run.place == plan_.output; });
+}
+
+double Compaction::share_done(const LevelVersion& version) const noexcept {
+  std::uint64_t left = 0;
+  for (const LevelRun& run : version.runs()) {
+    if (run.place.level == plan_.from_level && plan_.has_input(run.place)) left += run.pages();
+  }
+  return 1.0 - static_cast<double>(left) / static_cast<double>(std::max<std::uint64_t>(plan_.from_pages, 1));
+}
+
+std::size_t Compaction::from_runs() const noexcept {
+  return static_cast<std::size_t>(std::count_if(plan_.inputs.begin(), plan_.inputs.end(),
+                                                [&](SstablePlace place) { return place.level == plan_.from_level; }));
 }
 
 // One run, and nothing in it to drop: its sstables change their place, no page is written.

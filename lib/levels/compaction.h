@@ -31,6 +31,9 @@ class Compaction {
   // The slice built last is part of the newest version.
   void published() noexcept { progress_ = next_progress_; }
   const CompactionPlan& plan() const noexcept { return plan_; }
+  // How much of what comes down has, from 0 to 1.
+  double share_done(const LevelVersion& version) const noexcept;
+  std::size_t from_runs() const noexcept;  // that it began with, of the level it comes from
   std::uint64_t entries_read() const noexcept { return entries_read_; }
 
  private:

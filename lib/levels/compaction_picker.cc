@@ -7,7 +7,7 @@ namespace cambium {
 
 CompactionPolicy chosen_policy(TableTraffic traffic) noexcept {
   const std::uint64_t all = traffic.reads + traffic.writes;
-  if (all < 1000 || traffic.reads * 10 < all) return {6, 4, "nine in ten are writes: tiered, few rewrites"};
+  if (all < 1000 || traffic.reads * 10 < all) return {8, 6, "nine in ten are writes: tiered, few rewrites"};
   if (traffic.reads * 10 < all * 9) return {4, 2, "reads and writes: few runs at each level"};
   return {2, 1, "nine in ten are reads: leveled, one run per level"};
 }
@@ -15,11 +15,11 @@ CompactionPolicy chosen_policy(TableTraffic traffic) noexcept {
 namespace {
 
 // The level that a merge of `level` goes to: the deepest one whose run is not much larger than what comes.
-unsigned output_level(const LevelVersion& version, const CompactionPolicy& policy, unsigned level) {
+unsigned output_level(const LevelVersion& version, const CompactionPolicy& policy, unsigned level,
+                      std::uint64_t fresh) {
   if (level != 0) return level + 1;
-  constexpr std::uint64_t kGrowthMax = 4;  // times what is merged
-  const std::uint64_t fresh = std::max<std::uint64_t>(version.pages_at(0), 1);
-  std::uint64_t gathered = fresh;  // by the time that it is merged into the bottom
+  constexpr std::uint64_t kGrowthMax = 4;                      // times what is merged
+  std::uint64_t gathered = std::max<std::uint64_t>(fresh, 1);  // by the time that it is merged into the bottom
   const std::uint64_t bottom = version.pages_at(kBottomLevel);
   unsigned output = kBottomLevel;
   while (output > 1 && bottom > kGrowthMax * gathered) {
@@ -47,16 +47,29 @@ std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const
       }));
   const std::size_t due = settle ? 1 : (level == 0 ? policy.flush_runs : policy.tier_runs);
   if (here == 0 || here < due) return std::nullopt;
+  std::size_t passed_by = 0;  // of the newest
+  if (level == 0) passed_by = here - std::min<std::size_t>(here, policy.flush_runs + policy.flush_runs / 3);
   CompactionPlan plan;
   plan.from_level = level;
-  plan.output.level = output_level(version, policy, level);
+  std::vector<SstablePlace> chosen;
+  for (const LevelRun& run : version.runs()) {
+    if (run.place.level != level || !whole(run)) continue;
+    if (passed_by > 0) {
+      --passed_by;
+      continue;
+    }
+    chosen.push_back(run.place);
+    plan.from_pages += run.pages();
+  }
+  plan.output.level = output_level(version, policy, level, plan.from_pages);
   const bool to_bottom = plan.output.level == kBottomLevel;
   std::uint32_t newest_there = 0;
   bool older = false;  // than the output, and not part of it
   for (const LevelRun& run : version.runs()) {
     const bool there = run.place.level == plan.output.level;
     if (there) newest_there = std::max(newest_there, run.place.run);
-    if (run.place.level == level && !whole(run)) continue;  // newer than the others of its level
+    const bool taken = std::find(chosen.begin(), chosen.end(), run.place) != chosen.end();
+    if (run.place.level == level && !taken) continue;  // newer than the others of its level
     if (run.place.level != level && !(there && to_bottom)) {
       older = older || run.place.level >= plan.output.level;
       continue;

@@ -10,6 +10,7 @@
 // merge into a run that is much larger than what is merged rewrites too much.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -23,8 +24,8 @@ namespace cambium {
 inline constexpr unsigned kBottomLevel = 6;
 
 struct CompactionPolicy {
-  unsigned flush_runs = 6;  // of level 0: as many are merged
-  unsigned tier_runs = 4;   // of a level between: as many are merged into the one below
+  unsigned flush_runs = 8;  // of level 0: as many are merged, and a third more at the most
+  unsigned tier_runs = 6;   // of a level between: as many are merged into the one below
   const char* reason = "mostly writes: few rewrites";
 };
 
@@ -42,10 +43,17 @@ struct CompactionPlan {
   bool drop_tombstones = false;      // nothing older than the output is left of the key range
   bool sliced = true;                // may be done piece by piece, leaving sstables trimmed
   std::uint64_t pages = 0;           // of the inputs
+  std::uint64_t from_pages = 0;      // of those at from_level
+
+  bool has_input(SstablePlace place) const noexcept {
+    return std::find(inputs.begin(), inputs.end(), place) != inputs.end();
+  }
 };
 
 // The merge to begin at `level`, if it is due. `unfinished`: runs that other merges are still writing, which are left
 // alone. `settle`: everything above the bottom is due.
+//
+// Of level 0 the oldest runs are merged, not all: a merge that takes in a backlog at once holds up the next one.
 std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const CompactionPolicy& policy,
                                               unsigned level, std::span<const SstablePlace> unfinished = {},
                                               bool settle = false);

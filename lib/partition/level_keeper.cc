@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "partition/level_keeper.h"
 
+#include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include <cambium/rt/check.h>
@@ -13,6 +15,7 @@ namespace cambium {
 namespace {
 
 constexpr std::int64_t kRetryNs = 100'000'000;
+constexpr double kSlicesPerExcess = 6;  // that a flush waits for, per level 0 too much
 
 bool worth_retrying(Errc code) noexcept {
   return code == Errc::no_space || code == Errc::busy || code == Errc::resource;
@@ -24,8 +27,8 @@ Task<void> LevelKeeper::run() {
   while (!stopping_) {
     bool worked = false;
     if (!paused_ || settle_all_) worked = co_await round();
-    update_pressure();
     idle_ = !worked;
+    if (idle_) publisher_.set_flush_toll(0);  // nothing is coming that a flush could wait for
     if (worked || stopping_) continue;
     became_idle_.wake_all();
     bool retry = false;
@@ -37,14 +40,14 @@ Task<void> LevelKeeper::run() {
     }
     idle_ = false;
   }
-  publisher_.hold_flushes(false);
+  publisher_.set_flush_toll(0);
   became_idle_.wake_all();
   stopped_.set();
 }
 
 void LevelKeeper::stop() noexcept {
   stopping_ = true;
-  publisher_.hold_flushes(false);
+  publisher_.set_flush_toll(0);
   publisher_.published().wake_all();
 }
 
@@ -55,10 +58,12 @@ void LevelKeeper::resume() noexcept {
 
 Task<Status> LevelKeeper::settle(bool all) {
   settle_all_ = settle_all_ || all;
+  ++settling_;
   idle_ = false;
   publisher_.published().wake_all();
   while (!idle_ && !stopped_.is_set()) co_await became_idle_.wait();
   settle_all_ = false;
+  --settling_;
   for (const auto& [id, work] : work_) {
     if (!work.failure) co_return work.failure;
   }
@@ -103,28 +108,68 @@ void LevelKeeper::choose_policy(const TableState& table, Work& work) {
   work.policy = chosen;
 }
 
-// The merge of the highest level that has one.
-Compaction* LevelKeeper::next_merge(TableState& table, Work& work) {
-  const LevelVersion& version = version_of(table.newest());
-  choose_policy(table, work);
+namespace {
+
+// What lies above the bottom is more than a tenth of it.
+bool untidy(const LevelVersion& version) noexcept {
+  std::uint64_t above = 0;
+  for (unsigned level = 0; level < kBottomLevel; ++level) above += version.pages_at(level);
+  return above > version.pages_at(kBottomLevel) / 10;
+}
+
+}  // namespace
+
+// Ends the merges that have nothing left to do, and begins those that are due.
+void LevelKeeper::begin_merges(const LevelVersion& version, Work& work) {
+  const bool settle = settle_all_ || (settling_ != 0 && untidy(version));
   for (unsigned level = 0; level < kBottomLevel; ++level) {
     std::optional<Compaction>& merge = work.merges[level];
     if (merge && merge->done(version)) {
       merge.reset();
       ++stats_.compactions;
     }
-    if (!merge) {
-      std::vector<SstablePlace> unfinished;
-      for (const auto& other : work.merges) {
-        if (other) unfinished.push_back(other->plan().output);
-      }
-      std::optional<CompactionPlan> plan = pick_compaction(version, work.policy, level, unfinished, settle_all_);
-      if (plan) merge.emplace(store_, std::move(*plan));
+    if (merge) continue;
+    std::vector<SstablePlace> unfinished;
+    for (const auto& other : work.merges) {
+      if (other) unfinished.push_back(other->plan().output);
     }
-    if (merge && !merge->done(version)) return &*merge;
-    merge.reset();
+    std::optional<CompactionPlan> plan = pick_compaction(version, work.policy, level, unfinished, settle);
+    if (!plan) continue;
+    merge.emplace(store_, std::move(*plan));
+    if (merge->done(version)) merge.reset();
   }
-  return nullptr;
+}
+
+namespace {
+
+// Have more runs come to the level of `merge` since it began than it has made room for?
+bool is_behind(const Compaction& merge, const LevelVersion& version, SstablePlace unfinished) {
+  const CompactionPlan& plan = merge.plan();
+  std::size_t taken = 0;
+  std::size_t fresh = 0;
+  for (const LevelRun& run : version.runs()) {
+    if (run.place.level != plan.from_level || run.place == unfinished) continue;
+    ++(plan.has_input(run.place) ? taken : fresh);
+  }
+  return taken != 0 && static_cast<double>(fresh) > merge.share_done(version) * static_cast<double>(merge.from_runs());
+}
+
+}  // namespace
+
+Compaction* LevelKeeper::next_merge(TableState& table, Work& work) {
+  const LevelVersion& version = version_of(table.newest());
+  choose_policy(table, work);
+  begin_merges(version, work);
+  const auto highest =
+      std::find_if(work.merges.begin(), work.merges.end(), [](const auto& m) { return m.has_value(); });
+  if (highest == work.merges.end()) return nullptr;
+  Compaction* next = &**highest;
+  while (next->plan().output.level < kBottomLevel) {
+    std::optional<Compaction>& below = work.merges[next->plan().output.level];
+    if (!below || !is_behind(*below, version, next->plan().output)) break;
+    next = &*below;
+  }
+  return next;
 }
 
 Task<Status> LevelKeeper::step(TableId id, bool& worked) {
@@ -139,7 +184,9 @@ Task<Status> LevelKeeper::step(TableId id, bool& worked) {
   if (merge == nullptr) co_return Status();
   worked = true;
   const std::int64_t began_ns = core_.now_ns();
+  update_pressure();
   Status done = co_await run_slice(id, *merge);
+  update_pressure();
   stats_.ns += static_cast<std::uint64_t>(core_.now_ns() - began_ns);
   co_return done;
 }
@@ -161,6 +208,7 @@ Task<Status> LevelKeeper::run_slice(TableId id, Compaction& merge) {
   if (published) merge.published();
   co_await ahead.abandon();  // what was published is no longer its own
   ++stats_.slices;
+  publisher_.slice_done();
   stats_.pages_written += ahead.stats().pages;
   co_return done;
 }
@@ -188,14 +236,21 @@ Task<Status> LevelKeeper::publish(TableId id, PageWriter& ahead, const LevelEdit
   co_return committed;
 }
 
+// What is left to be merged of level 0, in runs: from a third more than make a merge due, up to
+// two and a half times as many.
 void LevelKeeper::update_pressure() noexcept {
-  bool high = false;
+  double toll = 0;
   for (const auto& [id, work] : work_) {
     const TableState* const table = tables_.find(id);
     if (table == nullptr || !table->newest().content || !work.failure) continue;
-    high = high || version_of(table->newest()).runs_at(0) > 2 * work.policy.flush_runs;
+    const LevelVersion& version = version_of(table->newest());
+    auto runs = static_cast<double>(version.runs_at(0));
+    if (const auto& merge = work.merges[0])
+      runs -= merge->share_done(version) * static_cast<double>(merge->from_runs());
+    const double excess = runs / work.policy.flush_runs - 4.0 / 3;
+    toll = std::max(toll, excess > 7.0 / 6 ? double{Publisher::kStopFlushes} : std::ceil(excess * kSlicesPerExcess));
   }
-  publisher_.hold_flushes(high && !paused_ && !stopping_);
+  publisher_.set_flush_toll(paused_ || stopping_ ? 0 : static_cast<unsigned>(toll));
 }
 
 }  // namespace cambium

@@ -3,11 +3,14 @@
 //
 // Each slice is built beside everything else, through staging buffers of its own and reserved pages; only publishing it
 // takes the commit lane. Between two slices the merge of the highest level that is due goes first, so that flushes find
-// room however long a merge at the bottom takes. Tables take turns.
+// room however long a merge at the bottom takes; unless it would add runs to a level faster than the merge that takes
+// them away gets on. So no level has more than twice its runs, and neither has the file. Tables take turns.
 //
 // Invariants
 //   1. What a slice has built is published in the version that is the newest then, or not at all.
-//   2. Flushes wait only while level 0 of a table has more than twice the runs that make a merge due.
+//   2. A flush waits for the more slices the more runs level 0 of a table has beyond those that make a merge due; for
+//   as
+//      long as it takes only beyond twice as many.
 //
 // Errors     no_space, busy and resource are tried again after 100 ms; any other stops the compaction of that table,
 //            which goes on taking writes, and is logged.
@@ -49,7 +52,8 @@ class LevelKeeper {
 
   void pause() noexcept { paused_ = true; }
   void resume() noexcept;
-  // Until no compaction is due; `all`: until every table is one run.
+  // Until no compaction is due, and what lies above the bottom of a table is at most a tenth of it; `all`: until every
+  // table is one run.
   Task<Status> settle(bool all);
   const CompactionStats& stats() const noexcept { return stats_; }
 
@@ -63,6 +67,7 @@ class LevelKeeper {
   Task<bool> round();
   Task<Status> step(TableId id, bool& worked);
   static void choose_policy(const TableState& table, Work& work);
+  void begin_merges(const LevelVersion& version, Work& work);
   Compaction* next_merge(TableState& table, Work& work);
   Task<Status> run_slice(TableId id, Compaction& merge);
   Task<Status> publish(TableId id, PageWriter& ahead, const LevelEdit& edit, bool& published);
@@ -78,6 +83,7 @@ class LevelKeeper {
   bool stopping_ = false;
   bool paused_ = false;
   bool settle_all_ = false;
+  unsigned settling_ = 0;  // calls of settle() that wait
   bool idle_ = false;
   rt::WaitQueue became_idle_;
   Event stopped_;

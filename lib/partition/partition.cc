@@ -198,11 +198,15 @@ Op<void> Partition::compact() {
 }
 namespace {
 
+constexpr double kSettledSlack = 0.125;  // of what is in use, that may be free
+
 Op<void> settle_partition(PartitionState& state) {
   const GatePass pass(state.operations);
   if (state.keeper == nullptr) co_return Status();
-  Status settled = co_await state.keeper->settle(false);
-  co_return settled;
+  co_await check(state.keeper->settle(false));
+  // What merging has left free at the end of the file.
+  Status cut = co_await state.compact(kSettledSlack, false);
+  co_return cut;
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -207,8 +208,20 @@ class PartitionState {
   Error no_buffer_memory() const;
   Status check_write(Bytes key, std::size_t value_bytes) const;
   Status check_tables(const WriteBatch& batch) noexcept;
-  std::size_t waiting_writers_ = 0;
-  rt::WaitQueue write_turn_;  // writers behind the one that waits for room
+  struct BatchSize {
+    std::size_t cost = 0;          // of the write buffer
+    std::uint64_t body_bytes = 0;  // of the log
+  };
+  BatchSize size_of(const WriteBatch& batch) const noexcept;
+  // One that waits for its turn, in its own frame.
+  struct WaitingWrite {
+    const WriteBatch* batch;
+    bool durable;
+    bool written = false;
+  };
+  bool write_now(WaitingWrite& waiting);
+  std::deque<WaitingWrite*> waiting_writes_;  // in the order of the calls; the first one has its turn
+  rt::WaitQueue write_turn_;                  // writers behind the one that waits for room
 
   // read_path.cc
   const BufferEntry* find_in_buffers(TableId table, Bytes key, Sequence limit, WriteBuffer*& in);

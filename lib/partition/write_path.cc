@@ -179,7 +179,7 @@ Op<void> PartitionState::write_one(TableState& table, Bytes key, Bytes value, Wr
     return Error(Errc::resource, rt::str("no memory for a value of ", value.size(), " bytes"));
   }
   const bool durable = write_options.durable || options.wal == WalMode::sync;
-  if (waiting_writers_ == 0 && make_room(key.size(), value.size())) [[likely]] {
+  if (waiting_writes_.empty() && make_room(key.size(), value.size())) [[likely]] {
     const std::array<WalEntry, 1> entry{
         {{table.id(), kind == WriteKind::put ? WalEntryKind::put : WalEntryKind::del, key, value}}};
     if (append_to_log(entry)) [[likely]] {
@@ -203,6 +203,15 @@ Op<void> PartitionState::write_one(TableState& table, Bytes key, Bytes value, Wr
 
 // ---- batches ------------------------------------------------------------------------------------------------------
 
+PartitionState::BatchSize PartitionState::size_of(const WriteBatch& batch) const noexcept {
+  BatchSize size;
+  for (const WriteBatch::Write& write : batch.writes()) {
+    size.cost += buffers->active().cost_bytes(write.key_bytes, write.value_bytes);
+    size.body_bytes += wal_entry_bytes(write.key_bytes, write.value_bytes);
+  }
+  return size;
+}
+
 std::span<const WalEntry> PartitionState::log_entries(const WriteBatch& batch) {
   log_entries_.clear();
   if (log->writer() == nullptr) return {};
@@ -214,14 +223,11 @@ std::span<const WalEntry> PartitionState::log_entries(const WriteBatch& batch) {
 }
 
 Op<void> PartitionState::write_batch(const WriteBatch& batch, WriteOptions write_options) {
-  std::size_t cost = 0;
-  std::uint64_t body_bytes = 0;
   for (const WriteBatch::Write& write : batch.writes()) {
     Status ok = check_write(batch.key_of(write), write.value_bytes);
     if (!ok) return ok;
-    cost += buffers->active().cost_bytes(write.key_bytes, write.value_bytes);
-    body_bytes += wal_entry_bytes(write.key_bytes, write.value_bytes);
   }
+  const auto [cost, body_bytes] = size_of(batch);
   Status ok = accepts_writes();
   if (ok) ok = check_tables(batch);
   if (!ok) return ok;
@@ -232,7 +238,7 @@ Op<void> PartitionState::write_batch(const WriteBatch& batch, WriteOptions write
                  "split the batch, or raise write_buffer_bytes");
   }
   const bool durable = write_options.durable || options.wal == WalMode::sync;
-  if (waiting_writers_ == 0 && body_bytes <= kWalBodyBytesMax && make_batch_room(batch.count(), cost) &&
+  if (waiting_writes_.empty() && body_bytes <= kWalBodyBytesMax && make_batch_room(batch.count(), cost) &&
       append_to_log(log_entries(batch))) {
     apply_batch(batch, durable);
     return written(durable);
@@ -253,26 +259,44 @@ Op<void> PartitionState::write_waiting(const WriteBatch& batch, bool durable) {
   co_return stays;
 }
 
-// One writer at a time waits for room, the others for their turn: writes stay in the order of the calls.
+// One writer at a time waits for room, the others for their turn: writes stay in the order of the calls. Whoever has
+// got room writes for all who wait behind it. Were each to be woken for its own write, callers that write again at once
+// would find somebody waiting for ever, and every write would pay for a wait.
 Task<Status> PartitionState::write_in_turn(const WriteBatch& batch, bool durable) {
   ++counts.write_stalls;
-  ++waiting_writers_;
-  Errc turn = Errc::ok;
-  if (waiting_writers_ > 1) turn = co_await write_turn_.wait();
-  static_cast<void>(turn);
+  WaitingWrite waiting{&batch, durable};
+  waiting_writes_.push_back(&waiting);
+  if (waiting_writes_.size() > 1) {
+    const Errc turn = co_await write_turn_.wait();
+    static_cast<void>(turn);
+    if (waiting.written) co_return Status();
+  }
   Status done = co_await write_with_turn(batch, durable);
-  --waiting_writers_;
+  waiting_writes_.pop_front();
+  while (!waiting_writes_.empty() && write_now(*waiting_writes_.front())) {
+    waiting_writes_.pop_front();
+    write_turn_.wake_one();
+  }
   write_turn_.wake_one();
   co_return done;
 }
 
-Task<Status> PartitionState::write_with_turn(const WriteBatch& batch, bool durable) {
-  std::size_t cost = 0;
-  std::uint64_t body_bytes = 0;
-  for (const WriteBatch::Write& write : batch.writes()) {
-    cost += buffers->active().cost_bytes(write.key_bytes, write.value_bytes);
-    body_bytes += wal_entry_bytes(write.key_bytes, write.value_bytes);
+// False when it has to wait, or has an error to tell: its own turn will show.
+bool PartitionState::write_now(WaitingWrite& waiting) {
+  const WriteBatch& batch = *waiting.batch;
+  const BatchSize size = size_of(batch);
+  if (size.body_bytes > kWalBodyBytesMax || !writable() || !check_tables(batch) ||
+      !make_batch_room(batch.count(), size.cost) ||
+      !buffers->active().reserve_value(batch.writes().front().value_bytes) || !append_to_log(log_entries(batch))) {
+    return false;
   }
+  apply_batch(batch, waiting.durable);
+  waiting.written = true;
+  return true;
+}
+
+Task<Status> PartitionState::write_with_turn(const WriteBatch& batch, bool durable) {
+  const auto [cost, body_bytes] = size_of(batch);
   for (;;) {
     co_await check(wait_for_buffer(batch.count(), cost));
     co_await check(check_tables(batch));  // one may have been dropped since

@@ -89,7 +89,7 @@ bool TreeCursor::lies_in_sequence(std::uint32_t piece_pages) const noexcept {
   std::size_t near = 0;
   for (std::size_t i = 1; i <= ahead; ++i) {
     const std::uint32_t page = branch.child(forward() ? index_ + i : index_ - i).page;
-    near += (forward() ? page - here : here - page) < piece_pages ? 1 : 0;
+    near += (forward() ? page - here : here - page) < piece_pages ? 1u : 0u;
   }
   return ahead >= kLook / 2 && near * 4 >= ahead * 3;
 }
