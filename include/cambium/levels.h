@@ -4,8 +4,8 @@
 //   TableLevels inside = co_await check(db.table_levels(events));
 //   for (const SstableInfo& one : inside.sstables) std::printf("level %u: %llu entries\n", one.level, one.entries);
 //
-// Level 0 has a run for each flush, deeper levels have fewer and larger ones. A run is one sorted sequence: its sstables
-// are disjoint. Runs overlap; of a key that is in several the entry of the run listed first counts.
+// Level 0 has a run for each flush, deeper levels have fewer and larger ones. A run is one sorted sequence: its
+// sstables are disjoint. Runs overlap; of a key that is in several the entry of the run listed first counts.
 //
 // Units      pages of 4 KiB.
 // Lifetime   everything is a copy, and may be out of date at once: flushes and compactions go on.
@@ -28,9 +28,9 @@ struct PageExtent {
 };
 
 struct SstableInfo {
-  std::uint64_t id = 0;  // never used again, in the table
+  std::uint64_t id = 0;  // one of its own among those of the table
   unsigned level = 0;
-  std::uint32_t run = 0;  // of its level; a higher number is newer
+  std::uint32_t run = 0;         // of its level; a higher number is newer
   std::uint64_t generation = 0;  // of the commit that wrote it
   std::string min_key;
   std::string max_key;

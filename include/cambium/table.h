@@ -58,8 +58,8 @@ class Table {
 struct TableInfo {
   Table table;
   std::uint64_t entries = 0;  // TableStats::entries says what that means in a level store
-  std::uint64_t pages = 0;  // of 4 KiB, those of long values included
-  std::uint64_t bytes = 0;  // the same as bytes
+  std::uint64_t pages = 0;    // of 4 KiB, those of long values included
+  std::uint64_t bytes = 0;    // the same as bytes
 };
 
 // How the background compaction of a level store stands. The policy is chosen anew after every 20,000 operations, by

@@ -32,7 +32,7 @@ namespace cambium {
 struct CompactionStats {
   std::uint64_t compactions = 0;  // merges that were finished
   std::uint64_t slices = 0;
-  std::uint64_t discarded = 0;  // slices that others were faster than
+  std::uint64_t discarded = 0;      // slices that others were faster than
   std::uint64_t pages_written = 0;  // rows of the manifest included
   std::uint64_t entries = 0;        // read
   std::uint64_t ns = 0;

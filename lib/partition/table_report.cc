@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // What there is to say of a table: the list of tables, the statistics of one, and the look inside a level store.
 //
-// Statistics are plain calls: they show what is in memory. Looking inside reads the manifest first, where nobody has yet.
+// Statistics are plain calls: they show what is in memory. Looking inside reads the manifest first, where nobody has
+// yet.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -175,10 +176,9 @@ Op<std::vector<SstableEntry>> report_entries(PartitionState& partition, TableSta
   const ViewRef view(*partition.views);  // its pages stay while they are read
   const SstablePtr sstable = find_sstable(version_of(table.newest()), id);
   if (!sstable) {
-    co_return Error(
-        Errc::not_found,
-        rt::str("table \"", table.name(), "\" has no sstable with the id ", static_cast<std::uint64_t>(id)),
-        "`cambium levels` lists those that it has; compaction replaces them");
+    co_return Error(Errc::not_found,
+                    rt::str("table \"", table.name(), "\" has no sstable with the id ", static_cast<std::uint64_t>(id)),
+                    "`cambium levels` lists those that it has; compaction replaces them");
   }
   std::vector<SstableEntry> entries;
   co_await check(collect(partition.levels->trees(), *sstable, range, entries));

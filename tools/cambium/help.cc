@@ -179,9 +179,9 @@ acknowledged write or a later one of the stream. Exit code 3 when one does not.
      "  cambium doctor /var/lib/app\n", "\nExit code 7 when a line says fail; warnings cost speed, not correctness.\n"},
 }};
 
-constexpr std::array<std::string_view, 18> kVerbs = {
-    "create", "put",     "get",  "del",   "scan",    "load",    "dump",   "batch", "table",
-    "levels", "sstable", "stat", "check", "salvage", "compact", "stress", "bench", "doctor"};
+constexpr std::array<std::string_view, 18> kVerbs = {"create", "put",     "get",     "del",    "scan",    "load",
+                                                     "dump",   "batch",   "table",   "levels", "sstable", "stat",
+                                                     "check",  "salvage", "compact", "stress", "bench",   "doctor"};
 
 const Text& text_of(std::string_view verb) noexcept {
   for (const Text& text : kTexts) {

@@ -115,7 +115,7 @@ TEST_CASE("table report: a get that the write buffer answers is no lookup") {
   CHECK(f.stats(t).lookups == 0);
 }
 
-TEST_CASE("table report: bytes put and bytes written give the write amplification", "[F11]") {
+TEST_CASE("table report: bytes put and bytes written give the write amplification", "[L07]") {
   LevelsFixture f;
   const Table t = f.levels("t");
   const Table tree = f.table("tree");
