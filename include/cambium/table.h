@@ -100,13 +100,13 @@ struct TableStats {
   bool loaded = true;  // false: nobody has looked into it since open(); Partition::table_levels() does
   std::uint64_t sstables = 0;
   std::uint64_t runs = 0;
-  std::uint64_t levels = 0;                  // that have a run
-  std::uint64_t tombstones = 0;              // part of `entries`
-  std::uint64_t content_bytes = 0;           // keys and values of `entries`
-  std::uint64_t lookups = 0;                 // gets that no write buffer answered
-  std::uint64_t sstable_searches = 0;        // by them: the key was in the range, and the filter did not exclude it
-  std::uint64_t filter_checks = 0;           // sstables whose filter they asked
-  std::uint64_t filter_negatives = 0;        // of these, searches that it made unnecessary
+  std::uint64_t levels = 0;            // that have a run
+  std::uint64_t tombstones = 0;        // part of `entries`
+  std::uint64_t content_bytes = 0;     // keys and values of `entries`
+  std::uint64_t lookups = 0;           // gets that no write buffer answered; twice in a multi_get that had to wait
+  std::uint64_t sstable_searches = 0;  // by them: the key was in the range, and the filter did not exclude it
+  std::uint64_t filter_checks = 0;     // sstables whose filter they asked
+  std::uint64_t filter_negatives = 0;  // of these, searches that it made unnecessary
   std::uint64_t filter_false_positives = 0;  // sstables that were searched, and did not have the key
   TableCompaction compaction;
 

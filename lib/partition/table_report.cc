@@ -34,7 +34,7 @@ void add_levels(const LevelVersion& version, TableStats& s) {
   s.runs = version.runs().size();
   unsigned last_level = ~0u;
   for (const LevelRun& run : version.runs()) {
-    s.levels += std::exchange(last_level, run.place.level) == run.place.level ? 0 : 1;
+    s.levels += std::exchange(last_level, run.place.level) == run.place.level ? 0u : 1u;
     s.sstables += run.tables.size();
     for (const SstablePtr& table : run.tables) {
       s.tombstones += table->tombstones;

@@ -2,6 +2,7 @@
 #include "cambium/report.h"
 
 #include <cstdio>
+#include <vector>
 
 #include <cambium/partition.h>
 
@@ -132,13 +133,16 @@ Encoding json_encoding(Encoding asked, std::string_view a, std::string_view b) n
   return asked != Encoding::text || (is_utf8(a) && is_utf8(b)) ? asked : Encoding::base64;
 }
 
-Task<void> look_into_levels(Session& session) {
-  for (const TableInfo& info : session.db->tables()) {
-    if (info.table.kind() != TableKind::levels) continue;
-    const Result<TableLevels> looked = co_await session.db->table_levels(info.table);
-    if (looked) continue;
-    note(session.arguments, str("warning: table ", info.table.name(), ": ", looked.error().message()));
-  }
+Task<void> look_into(Session& session, const Table& table) {
+  if (table.kind() != TableKind::levels) co_return;
+  const Result<TableLevels> looked = co_await session.db->table_levels(table);
+  if (looked) co_return;
+  note(session.arguments, str("warning: table ", table.name(), ": ", looked.error().message()));
+}
+
+Task<void> look_into_all(Session& session) {
+  const std::vector<TableInfo> tables = session.db->tables();
+  for (const TableInfo& info : tables) co_await look_into(session, info.table);
 }
 
 }  // namespace cambium::cli

@@ -28,8 +28,9 @@ void table_lines(Session& session, const Table& table, const TableStats& stats, 
 // Keys in JSON are text where the bytes allow it and nothing else was asked for; "enc" beside them says what they are.
 Encoding json_encoding(Encoding asked, std::string_view a, std::string_view b = {}) noexcept;
 
-// Has the level stores of the file looked into, without which their entries are not known. One that cannot be read is
-// a note on standard error.
-Task<void> look_into_levels(Session& session);
+// Has a table looked into, if it is a level store, or all of them: their entries are not known without. One that cannot
+// be read is a note on standard error.
+Task<void> look_into(Session& session, const Table& table);
+Task<void> look_into_all(Session& session);
 
 }  // namespace cambium::cli

@@ -18,7 +18,7 @@ std::string_view kind_name(TableKind kind) noexcept { return kind == TableKind::
 namespace {
 
 Answer list(Session& session) {
-  co_await look_into_levels(session);
+  co_await look_into_all(session);
   nlohmann::ordered_json tables = nlohmann::ordered_json::array();
   for (const TableInfo& info : session.db->tables()) {
     if (session.plain()) {

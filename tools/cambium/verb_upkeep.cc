@@ -76,7 +76,7 @@ ordered_json damages_object(const CheckReport& report) {
 // With --table: what there is to say of that one.
 Answer stat_of_table(Session& session) {
   const Table& table = *session.table;
-  co_await look_into_levels(session);
+  co_await look_into(session, table);
   const TableStats stats = co_await check(session.db->table_stats(table));
   if (!session.plain()) {
     ordered_json object = {{"file", session.arguments.file}};
@@ -106,7 +106,7 @@ Answer verb_stat(Session& session) {
   if (!session.arguments.table.empty()) co_return co_await stat_of_table(session);
   const std::string& path = session.arguments.file;
   const FileFacts facts = facts_of(path);
-  co_await look_into_levels(session);
+  co_await look_into_all(session);
   const ordered_json stores = level_stores(session);
   const Stats stats = session.db->stats();
   const std::string options = session.db->options().to_string();
