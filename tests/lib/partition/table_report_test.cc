@@ -51,6 +51,18 @@ Task<Status> settle_levels(Partition& db) {
   co_return done;
 }
 
+// Stops compaction between two slices of a merge; how many there were.
+Task<Result<std::uint64_t>> pause_in_merge(Core& core, Partition& db, const Table& table) {
+  std::uint64_t slices = 0;
+  for (int turn = 0; turn < 100'000 && slices == 0; ++turn) {
+    co_await core.yield();
+    slices = db.table_stats(table).value().compaction.slices;
+  }
+  db.pause_compaction();
+  co_await check(db.settle());  // the slice under way
+  co_return slices;
+}
+
 struct LevelsFixture : PartitionFixture {
   Table levels(const std::string& name) { return run(make_levels(*db, name)).value(); }
   void fill(const Table& table, std::uint64_t first, std::uint64_t count, std::size_t bytes = 50) {
@@ -276,6 +288,37 @@ TEST_CASE("table report: the entries of an sstable come in portions, in both dir
     CHECK(keys.front() == "key1000000");
     CHECK(keys.back() == "key1000999");
   }
+}
+
+TEST_CASE("table report: what a merge under way has trimmed off an sstable is not shown, in either direction") {
+  LevelsFixture f;
+  const Table t = f.levels("t");
+  f.db->pause_compaction();
+  for (std::uint64_t round = 0; round < 8; ++round) f.fill(t, round * 130, 4000, 100);
+  f.db->resume_compaction();
+  const std::uint64_t slices = f.run(pause_in_merge(*f.core, *f.db, t)).value();
+  REQUIRE(slices > 0);
+  REQUIRE(f.stats(t).compaction.merging);
+  std::size_t trimmed = 0;
+  std::set<std::string> keys;
+  for (const SstableInfo& one : f.inside(t).sstables) {
+    const std::vector<SstableEntry> forward = f.entries(t, one.id, {.limit = 100'000});
+    std::vector<SstableEntry> reverse = f.entries(t, one.id, {.reverse = true, .limit = 100'000});
+    std::reverse(reverse.begin(), reverse.end());
+    REQUIRE(forward.size() == reverse.size());
+    for (std::size_t i = 0; i < forward.size(); ++i) CHECK(forward[i].key == reverse[i].key);
+    for (const SstableEntry& entry : forward) keys.insert(entry.key);
+    REQUIRE(!forward.empty());
+    CHECK(forward.front().key >= one.min_key);
+    CHECK(forward.back().key == one.max_key);
+    CHECK((forward.size() == one.entries) == !one.trimmed);
+    trimmed += one.trimmed ? 1 : 0;
+    if (!one.trimmed) continue;
+    const std::vector<SstableEntry> from_below = f.entries(t, one.id, {.after = "a", .limit = 1});
+    CHECK(from_below.front().key == forward.front().key);
+  }
+  CHECK(trimmed > 0);
+  CHECK(keys.size() == 4000 + 7 * 130);
 }
 
 TEST_CASE("table report: trees, dropped tables and sstables that are not there are refused") {
