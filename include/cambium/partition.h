@@ -36,6 +36,7 @@
 #include <vector>
 
 #include <cambium/ids.h>
+#include <cambium/levels.h>
 #include <cambium/limits.h>
 #include <cambium/options.h>
 #include <cambium/rt/bytes.h>
@@ -136,6 +137,12 @@ class CAMBIUM_EXPORT Partition {
   std::vector<TableInfo> tables() const;
   // Errors: not_found (it was dropped).
   Result<TableStats> table_stats(const Table& table) const;
+  // A look inside a table of kind `levels`; reads its manifest, if nobody has yet. Errors: invalid_argument (a tree),
+  // not_found (it was dropped), corruption.
+  Op<TableLevels> table_levels(const Table& table);
+  // The entries of one of its sstables, tombstones included; none: there are no more. Errors: the same; not_found also
+  // when there is no such sstable, maybe no more: compaction replaces them.
+  Op<std::vector<SstableEntry>> sstable_entries(const Table& table, std::uint64_t id, const SstableRange& range = {});
 
   // ---- writing and reading: the default table, or the one that is named first ----
 

@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <cambium/ids.h>
@@ -56,13 +57,34 @@ class Table {
 // A table as Partition::tables() lists it. Writes that are still in buffers are not counted.
 struct TableInfo {
   Table table;
-  std::uint64_t entries = 0;
-  std::uint64_t pages = 0;  // of 4 KiB, those of long values included
-  std::uint64_t bytes = 0;  // the same as bytes
+  std::uint64_t entries = 0;  // TableStats::entries says what that means in a level store
+  std::uint64_t pages = 0;    // of 4 KiB, those of long values included
+  std::uint64_t bytes = 0;    // the same as bytes
+};
+
+// How the background compaction of a level store stands. The policy is chosen anew after every 20,000 operations, by
+// how many of them were reads; a change is logged. It is not stored: every open begins with the one for writes, and a
+// partition that is open read-only shows that.
+struct TableCompaction {
+  unsigned flush_runs = 0;  // so many runs of level 0 are merged
+  unsigned tier_runs = 0;   // so many of a level between are merged into the one below; 1: leveled compaction
+  std::string_view reason;  // for this policy, in words
+  bool merging = false;     // a merge has begun, and is not finished
+  std::string failure;      // what made it stop, or wait; empty: nothing
+
+  // Since the partition was opened.
+  std::uint64_t merges = 0;         // that were finished
+  std::uint64_t slices = 0;         // parts of merges that were built
+  std::uint64_t entries_read = 0;   // by them
+  std::uint64_t bytes_written = 0;  // pages that they wrote: sstables, filters, rows of the manifest
+  std::uint64_t ns = 0;             // spent in them
 };
 
 // What a table holds, likewise, and what was done with it since the partition was opened.
 struct TableStats {
+  // Of a level store: the entries of all sstables. A key that is in several of them counts in each until a compaction
+  // merges them, and so do tombstones, and entries that a compaction under way has taken already. 0 while `loaded` is
+  // false.
   std::uint64_t entries = 0;
   std::uint64_t pages = 0;
   std::uint64_t bytes = 0;
@@ -70,6 +92,41 @@ struct TableStats {
   std::uint64_t puts = 0;
   std::uint64_t deletes = 0;
   std::uint64_t scans = 0;
+  std::uint64_t bytes_put = 0;      // keys and values of writes and sorted loads; of deletes the keys
+  std::uint64_t bytes_flushed = 0;  // pages written for it by flushes and sorted loads, long values included
+  unsigned height = 0;              // of a tree: pages on the way to an entry
+
+  // ---- of a table of kind `levels`; 0 in others ----
+  bool loaded = true;  // false: nobody has looked into it since open(); Partition::table_levels() does
+  std::uint64_t sstables = 0;
+  std::uint64_t runs = 0;
+  std::uint64_t levels = 0;            // that have a run
+  std::uint64_t tombstones = 0;        // part of `entries`
+  std::uint64_t content_bytes = 0;     // keys and values of `entries`
+  std::uint64_t lookups = 0;           // gets that no write buffer answered; twice in a multi_get that had to wait
+  std::uint64_t sstable_searches = 0;  // by them: the key was in the range, and the filter did not exclude it
+  std::uint64_t filter_checks = 0;     // sstables whose filter they asked
+  std::uint64_t filter_negatives = 0;  // of these, searches that it made unnecessary
+  std::uint64_t filter_false_positives = 0;  // sstables that were searched, and did not have the key
+  TableCompaction compaction;
+
+  // The three figures by which such stores are compared; 0 where there is nothing to tell.
+
+  // Bytes written for the table by flushes and compaction, per byte put into it, both since the partition was opened.
+  // What is still buffered has been put, and is not written yet; writes recovered from a log are only written. Neither
+  // the log nor the partition's own pages are in it.
+  double write_amplification() const noexcept { return ratio(bytes_flushed + compaction.bytes_written, bytes_put); }
+  // Level store: sstables searched per get, of the gets that no write buffer answered. Tree: pages on the way, cached
+  // or not.
+  double read_amplification() const noexcept { return lookups != 0 ? ratio(sstable_searches, lookups) : height; }
+  // Level store: bytes of its pages per byte of content. What compaction has not dropped yet counts as content: the
+  // figure is exact when all is one run. Trees do not count their content.
+  double space_amplification() const noexcept { return ratio(bytes, content_bytes); }
+
+ private:
+  static double ratio(std::uint64_t of, std::uint64_t per) noexcept {
+    return per == 0 ? 0 : static_cast<double>(of) / static_cast<double>(per);
+  }
 };
 
 }  // namespace cambium

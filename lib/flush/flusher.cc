@@ -215,11 +215,14 @@ Task<Status> Flusher::apply_part(OrderedBuffer& buffer, const SortedRun& run, Se
     // Dropped, and its pages still there: only older snapshots need what was written before.
     if (!table->live() && !snapshots_.any_before(table->dropped_epoch())) continue;
     co_await collect(run, range, after, through);
+    const std::uint64_t pages_before = writer->stats().pages + writer->stats().overflow_pages;
     Result<TableRoot> root = co_await publisher_.store_of(*table).apply(table->newest(), changes_, *writer);
     if (!root) {
       Status failed = co_await publisher_.give_up(*writer, root.error());
       co_return failed;
     }
+    const std::uint64_t pages = writer->stats().pages + writer->stats().overflow_pages - pages_before;
+    table->counts.bytes_flushed += pages * kPageBytes;
     roots.push_back({table, *root});
   }
   Status committed = co_await publisher_.commit(*writer, roots, through);

@@ -67,8 +67,8 @@ Task<Status> Publisher::commit(PageWriter& writer, std::vector<NewRoot>& roots, 
   co_return Status();
 }
 
-Task<Status> Publisher::load(TableState& table) {
-  TableRoot root = table.newest();
+Task<Status> Publisher::load(TableState& table, Generation generation) {
+  TableRoot root = table.at(generation);
   const ViewRef view(views_);
   co_await check(store_of(table).load(root));
   table.loaded(root);

@@ -49,6 +49,8 @@ struct PageStaging {
 
 class Publisher {
  public:
+  static constexpr Generation kNewest{~std::uint64_t{0}};
+
   Publisher(Committer& committer, SpaceMap& space, PageCache& cache, PageStaging staging, TableStores stores,
             Views& views, TableRoot catalog)
       : committer_(committer),
@@ -97,8 +99,9 @@ class Publisher {
   SpaceMap& space() noexcept { return space_; }
   const TableStores& stores() const noexcept { return stores_; }
   TableStore& store_of(const TableState& table) noexcept { return stores_.of(table.kind()); }
-  // Brings what the table's store keeps in memory of it there: once after opening. Requires: the table stays in place.
-  Task<Status> load(TableState& table);
+  // Brings what the table's store keeps in memory of it there: once after opening, and for a snapshot that is older
+  // than the first flush since. Requires: the table stays in place, and the generation live.
+  Task<Status> load(TableState& table, Generation generation = kNewest);
   const WriterStats& stats() const noexcept { return stats_; }
 
  private:

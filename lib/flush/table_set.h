@@ -40,12 +40,16 @@ struct TableCounts {
   std::uint64_t puts = 0;
   std::uint64_t deletes = 0;
   std::uint64_t scans = 0;
+  std::uint64_t bytes_put = 0;      // keys and values of writes and sorted loads; of deletes the keys
+  std::uint64_t bytes_flushed = 0;  // pages that flushes and sorted loads wrote for it
 
   void add(const TableCounts& other) noexcept {
     gets += other.gets;
     puts += other.puts;
     deletes += other.deletes;
     scans += other.scans;
+    bytes_put += other.bytes_put;
+    bytes_flushed += other.bytes_flushed;
   }
 };
 
@@ -88,6 +92,10 @@ class TableState : public std::enable_shared_from_this<TableState> {
       if (version.root.pointer == root.pointer && !version.root.content) version.root.content = root.content;
     }
     if (newest_.root.pointer == root.pointer && !newest_.root.content) newest_.root.content = root.content;
+  }
+  // Of the newest version. 0 while a level store has not been looked into: its root alone counts sstables.
+  std::uint64_t entries() const noexcept {
+    return kind_ == TableKind::levels && !newest_.root.content ? 0 : newest_.root.entries();
   }
   std::size_t version_count() const noexcept { return older_.size() + 1; }
 

@@ -65,7 +65,8 @@ TableRoot LevelStore::manifest_of(const TableRoot& root) noexcept {
 
 // ---- points -------------------------------------------------------------------------------------------------------
 
-LevelStore::Asked LevelStore::ask_filter(const Sstable& table, std::uint64_t hash, Lookup& lookup) noexcept {
+LevelStore::Asked LevelStore::ask_filter(const Sstable& table, std::uint64_t hash, Lookup& lookup,
+                                         LevelStats& of_table) noexcept {
   if (table.filter.empty()) return Asked::may_have;
   const FilterShape shape = table.filter_shape();
   const FilterPage& page = table.filter[filter_page_of(shape, hash)];
@@ -80,25 +81,28 @@ LevelStore::Asked LevelStore::ask_filter(const Sstable& table, std::uint64_t has
     return Asked::missing;
   }
   cache_.touch_branch(frame);  // one page of it answers for thousands of keys
-  ++stats_.filter_checks;
+  count(of_table, &LevelStats::filter_checks);
   if (filter_may_contain(cache_.bytes(frame), shape, hash)) return Asked::may_have;
-  ++stats_.filter_negatives;
+  count(of_table, &LevelStats::filter_negatives);
   return Asked::has_not;
 }
 
 FindState LevelStore::find(const TableRoot& root, Bytes key, Lookup& lookup, FoundEntry& found) noexcept {
   const std::span<const LevelRun> runs = version_of(root).runs();
   const std::uint64_t hash = filter_hash(key);
+  LevelStats& of_table = version_of(root).stats();
+  if (lookup.source == 0 && lookup.stage == Lookup::Stage::next) count(of_table, &LevelStats::lookups);
   for (; lookup.source < runs.size(); ++lookup.source) {
     const Sstable* const table = runs[lookup.source].find(key);
     if (table == nullptr) continue;
     if (lookup.stage != Lookup::Stage::index) {
-      const Asked asked = ask_filter(*table, hash, lookup);
+      const Asked asked = ask_filter(*table, hash, lookup, of_table);
       if (asked == Asked::missing) return FindState::missing;
       const std::uint32_t asked_source = lookup.source;
       lookup = {};
       lookup.source = asked_source;
       if (asked == Asked::has_not) continue;
+      count(of_table, &LevelStats::searches);
     }
     const std::uint32_t source = lookup.source;
     const FindState state = trees_.find(table->root, key, lookup, found);
@@ -110,7 +114,7 @@ FindState LevelStore::find(const TableRoot& root, Bytes key, Lookup& lookup, Fou
       lookup.stage = Lookup::Stage::index;
       return state;
     }
-    ++stats_.filter_false_positives;
+    count(of_table, &LevelStats::filter_false_positives);
     lookup = {};
     lookup.source = source;
   }

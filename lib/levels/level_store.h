@@ -21,12 +21,6 @@
 
 namespace cambium {
 
-struct LevelStats {
-  std::uint64_t filter_checks = 0;
-  std::uint64_t filter_negatives = 0;        // reads of an sstable that the filter made unnecessary
-  std::uint64_t filter_false_positives = 0;  // sstables that were read and did not have the key
-};
-
 class LevelStore final : public TableStore {
  public:
   // `sstable_pages_max`: where an sstable ends, about; a slice of a compaction has two.
@@ -56,11 +50,15 @@ class LevelStore final : public TableStore {
   TableStore& trees() noexcept { return trees_; }
   PageCache& cache() noexcept { return cache_; }
   StreamBuffers* streams() noexcept { return streams_; }
-  const LevelStats& stats() const noexcept { return stats_; }
+  const LevelStats& stats() const noexcept { return stats_; }  // of all tables; LevelVersion::stats(): of one
 
  private:
   enum class Asked : std::uint8_t { may_have, has_not, missing };
-  Asked ask_filter(const Sstable& table, std::uint64_t hash, Lookup& lookup) noexcept;
+  Asked ask_filter(const Sstable& table, std::uint64_t hash, Lookup& lookup, LevelStats& of_table) noexcept;
+  void count(LevelStats& of_table, std::uint64_t LevelStats::* what) noexcept {
+    ++(of_table.*what);
+    ++(stats_.*what);
+  }
   static TableRoot manifest_of(const TableRoot& root) noexcept;
   Task<Status> free_pages(const Sstable& table, PageWriter& writer);
   Task<Status> rebuild(const Sstable& table, PageId limit, SstableBuilder& builder, LevelEdit& edit);

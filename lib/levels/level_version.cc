@@ -50,6 +50,7 @@ Result<LevelVersionPtr> LevelVersion::of(std::vector<Placed> tables) {
   auto version = std::make_shared<LevelVersion>();
   const char* const wrong = arrange(std::move(tables), *version);
   if (wrong != nullptr) return Error(Errc::corruption, rt::str("sstables ", wrong));
+  version->stats_ = std::make_shared<LevelStats>();
   return LevelVersionPtr(std::move(version));
 }
 
@@ -68,6 +69,7 @@ LevelVersionPtr LevelVersion::with(const LevelEdit& edit) const {
   auto version = std::make_shared<LevelVersion>();
   version->next_id_ = next_id_;  // numbers are not used again, whatever became of their sstables
   version->next_run_ = next_run_;
+  version->stats_ = stats_;
   const char* const wrong = arrange(std::move(tables), *version);
   CAMBIUM_ASSERT_MSG(wrong == nullptr, "a compaction or a flush made overlapping sstables");
   return version;

@@ -12,6 +12,7 @@
 //   1. Sstables of a run are disjoint and ascend.
 //   2. Of two entries for a key the newer one is in the run that comes first in runs().
 //   3. Every run has at least one sstable.
+//   4. Versions that came from one another share their stats(), which is all of them that ever changes.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,7 @@
 #include <span>
 #include <vector>
 
+#include "levels/level_stats.h"
 #include "levels/sstable.h"
 
 namespace cambium {
@@ -59,6 +61,7 @@ class LevelVersion final : public TableContent {
   std::uint64_t node_pages() const noexcept;  // filters included
   std::uint64_t overflow_pages() const noexcept;
   std::uint64_t entries() const noexcept override;
+  LevelStats& stats() const noexcept { return *stats_; }  // of the table
 
  private:
   using Placed = std::pair<SstablePtr, SstablePlace>;
@@ -67,6 +70,7 @@ class LevelVersion final : public TableContent {
   std::vector<LevelRun> runs_;  // by level, then newest first
   SstableId next_id_{1};
   std::uint32_t next_run_ = 1;
+  std::shared_ptr<LevelStats> stats_;
 };
 
 using LevelVersionPtr = std::shared_ptr<const LevelVersion>;

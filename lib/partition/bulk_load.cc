@@ -43,6 +43,7 @@ Op<void> BulkLoadState::add(Bytes key, Bytes value) {
   if (value.size() > kInlineValueBytesMax) return add_long(key, value);
   if (!builder_->add(key, value, format::EntryKind::value))
     return Error(Errc::invalid_argument, "keys of a sorted load must ascend");
+  bytes_ += key.size() + value.size();
   if (builder_->ready()) return pump();
   return Status();
 }
@@ -51,6 +52,7 @@ Op<void> BulkLoadState::add_long(Bytes key, Bytes value) {
   const std::string key_copy = key.str();
   const std::string value_copy = value.str();
   co_await check(builder_->add_long(key_copy, value_copy));
+  bytes_ += key_copy.size() + value_copy.size();
   Status pumped = co_await builder_->pump();
   co_return pumped;
 }
@@ -88,7 +90,12 @@ Op<void> BulkLoadState::finish() {
   }
   std::vector<NewRoot> roots;
   roots.push_back({&table_, *root});
+  const std::uint64_t pages = writer_->stats().pages + writer_->stats().overflow_pages;
   Status committed = co_await partition_.publisher->commit(*writer_, roots, partition_.last_sequence);
+  if (committed) {
+    table_.counts.bytes_put += bytes_;
+    table_.counts.bytes_flushed += pages * kPageBytes;
+  }
   co_return committed;
 }
 

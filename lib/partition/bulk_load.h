@@ -31,6 +31,7 @@ class BulkLoadState {
   TablePin pin_;
   std::unique_ptr<PageWriter> writer_;
   std::unique_ptr<SortedBuilder> builder_;
+  std::uint64_t bytes_ = 0;  // of keys and values
   bool ended_ = false;
 };
 

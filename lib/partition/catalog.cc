@@ -66,30 +66,6 @@ Op<void> PartitionState::drop_table(Bytes name) {
   return catalog->drop(name.str());
 }
 
-std::vector<TableInfo> PartitionState::list_tables() const {
-  std::vector<TableInfo> list;
-  list.reserve(tables.by_name().size());
-  for (const auto& [name, table] : tables.by_name()) {
-    const std::uint64_t pages = table->newest().node_pages + table->newest().overflow_pages;
-    list.push_back({handle_of(*table), table->newest().entries(), pages, pages * kPageBytes});
-  }
-  return list;
-}
-
-Result<TableStats> PartitionState::table_stats(const Table& table) {
-  const TableState* const state = tables.find_live(table.id());
-  if (state == nullptr) return no_table(table.id());
-  TableStats s;
-  s.entries = state->newest().entries();
-  s.pages = state->newest().node_pages + state->newest().overflow_pages;
-  s.bytes = s.pages * kPageBytes;
-  s.gets = state->counts.gets;
-  s.puts = state->counts.puts;
-  s.deletes = state->counts.deletes;
-  s.scans = state->counts.scans;
-  return s;
-}
-
 // ---- requests -----------------------------------------------------------------------------------------------------
 
 Op<Table> Catalog::create(std::string name, TableKind kind, TableMode mode) {

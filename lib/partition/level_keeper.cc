@@ -126,6 +126,7 @@ void LevelKeeper::begin_merges(const LevelVersion& version, Work& work) {
     std::optional<Compaction>& merge = work.merges[level];
     if (merge && merge->done(version)) {
       merge.reset();
+      ++work.stats.compactions;
       ++stats_.compactions;
     }
     if (merge) continue;
@@ -184,14 +185,17 @@ Task<Status> LevelKeeper::step(TableId id, bool& worked) {
   if (merge == nullptr) co_return Status();
   worked = true;
   const std::int64_t began_ns = core_.now_ns();
+  CompactionStats spent;
   update_pressure();
-  Status done = co_await run_slice(id, *merge);
+  Status done = co_await run_slice(id, *merge, spent);
   update_pressure();
-  stats_.ns += static_cast<std::uint64_t>(core_.now_ns() - began_ns);
+  spent.ns = static_cast<std::uint64_t>(core_.now_ns() - began_ns);
+  work.stats.add(spent);
+  stats_.add(spent);
   co_return done;
 }
 
-Task<Status> LevelKeeper::run_slice(TableId id, Compaction& merge) {
+Task<Status> LevelKeeper::run_slice(TableId id, Compaction& merge, CompactionStats& spent) {
   Committer& committer = publisher_.committer();
   PageWriter ahead(publisher_.space(), store_.cache(), staging_.buffers, staging_.buffer_bytes,
                    committer.record().page.file_id, committer.building());
@@ -201,30 +205,32 @@ Task<Status> LevelKeeper::run_slice(TableId id, Compaction& merge) {
   const TableRoot root = tables_.find(id)->newest();
   const std::uint64_t entries_before = merge.entries_read();
   Status done = co_await merge.build_slice(root, ahead, edit);
-  stats_.entries += merge.entries_read() - entries_before;
+  spent.entries = merge.entries_read() - entries_before;
   if (done && stopping_) done = Errc::cancelled;
   bool published = false;
-  if (done) done = co_await publish(id, ahead, edit, published);
+  if (done) done = co_await publish(id, ahead, edit, spent, published);
   if (published) merge.published();
   co_await ahead.abandon();  // what was published is no longer its own
-  ++stats_.slices;
+  spent.slices = 1;
+  spent.pages_written += ahead.stats().pages;
   publisher_.slice_done();
-  stats_.pages_written += ahead.stats().pages;
   co_return done;
 }
 
-Task<Status> LevelKeeper::publish(TableId id, PageWriter& ahead, const LevelEdit& edit, bool& published) {
+Task<Status> LevelKeeper::publish(TableId id, PageWriter& ahead, const LevelEdit& edit, CompactionStats& spent,
+                                  bool& published) {
   Mutex& lane = publisher_.committer().lane();
   co_await lane.lock();
   const MutexGuard guard(lane);
   TableState* const table = tables_.find(id);
   if (table == nullptr || !applies_to(edit, version_of(table->newest()))) {
-    ++stats_.discarded;
+    ++spent.discarded;
     co_return Status();
   }
   const std::unique_ptr<PageWriter> writer = publisher_.writer(SpaceUse::reserve);
   ahead.adopt();
   Result<TableRoot> root = co_await store_.edit(table->newest(), edit, *writer);
+  spent.pages_written += writer->stats().pages;
   if (!root) {
     Status failed = co_await publisher_.give_up(*writer, root.error());
     co_return failed;
@@ -236,8 +242,26 @@ Task<Status> LevelKeeper::publish(TableId id, PageWriter& ahead, const LevelEdit
   co_return committed;
 }
 
-// What is left to be merged of level 0, in runs: from a third more than make a merge due, up to
-// two and a half times as many.
+TableCompaction LevelKeeper::state_of(TableId id) const {
+  const auto found = work_.find(id);
+  const Work begun;
+  const Work& work = found == work_.end() ? begun : found->second;
+  TableCompaction state;
+  state.flush_runs = work.policy.flush_runs;
+  state.tier_runs = work.policy.tier_runs;
+  state.reason = work.policy.reason;
+  for (const auto& merge : work.merges) state.merging = state.merging || merge.has_value();
+  if (!work.failure) state.failure = std::string(work.failure.error().message());
+  state.merges = work.stats.compactions;
+  state.slices = work.stats.slices;
+  state.entries_read = work.stats.entries;
+  state.bytes_written = work.stats.pages_written * kPageBytes;
+  state.ns = work.stats.ns;
+  return state;
+}
+
+// What is left to be merged of level 0, in runs: from a third more than make a merge due, up to two and a half times
+// as many.
 void LevelKeeper::update_pressure() noexcept {
   double toll = 0;
   for (const auto& [id, work] : work_) {

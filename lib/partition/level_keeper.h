@@ -25,6 +25,7 @@
 #include <cambium/rt/event.h>
 #include <cambium/rt/task.h>
 #include <cambium/rt/wait_queue.h>
+#include <cambium/table.h>
 
 #include "flush/publisher.h"
 #include "levels/compaction.h"
@@ -34,10 +35,19 @@ namespace cambium {
 struct CompactionStats {
   std::uint64_t compactions = 0;  // merges that were finished
   std::uint64_t slices = 0;
-  std::uint64_t discarded = 0;  // slices that others were faster than
-  std::uint64_t pages_written = 0;
-  std::uint64_t entries = 0;  // read
+  std::uint64_t discarded = 0;      // slices that others were faster than
+  std::uint64_t pages_written = 0;  // rows of the manifest included
+  std::uint64_t entries = 0;        // read
   std::uint64_t ns = 0;
+
+  void add(const CompactionStats& other) noexcept {
+    compactions += other.compactions;
+    slices += other.slices;
+    discarded += other.discarded;
+    pages_written += other.pages_written;
+    entries += other.entries;
+    ns += other.ns;
+  }
 };
 
 class LevelKeeper {
@@ -55,7 +65,8 @@ class LevelKeeper {
   // Until no compaction is due, and what lies above the bottom of a table is at most a tenth of it; `all`: until every
   // table is one run.
   Task<Status> settle(bool all);
-  const CompactionStats& stats() const noexcept { return stats_; }
+  const CompactionStats& stats() const noexcept { return stats_; }  // of all tables, those that are gone included
+  TableCompaction state_of(TableId id) const;
 
  private:
   struct Work {
@@ -63,14 +74,15 @@ class LevelKeeper {
     CompactionPolicy policy;
     TableTraffic seen;  // when the policy was chosen last
     Status failure;
+    CompactionStats stats;
   };
   Task<bool> round();
   Task<Status> step(TableId id, bool& worked);
   static void choose_policy(const TableState& table, Work& work);
   void begin_merges(const LevelVersion& version, Work& work);
   Compaction* next_merge(TableState& table, Work& work);
-  Task<Status> run_slice(TableId id, Compaction& merge);
-  Task<Status> publish(TableId id, PageWriter& ahead, const LevelEdit& edit, bool& published);
+  Task<Status> run_slice(TableId id, Compaction& merge, CompactionStats& spent);
+  Task<Status> publish(TableId id, PageWriter& ahead, const LevelEdit& edit, CompactionStats& spent, bool& published);
   void update_pressure() noexcept;
 
   Core& core_;

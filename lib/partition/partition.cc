@@ -109,6 +109,11 @@ Op<Table> Partition::table(Bytes name, TableOptions options, TableMode mode) {
 Table Partition::default_table() const noexcept { return handle_of(state_->tables.default_table()); }
 std::vector<TableInfo> Partition::tables() const { return state_->list_tables(); }
 Result<TableStats> Partition::table_stats(const Table& table) const { return state_->table_stats(table); }
+Op<TableLevels> Partition::table_levels(const Table& table) { return state_->table_levels(table); }
+Op<std::vector<SstableEntry>> Partition::sstable_entries(const Table& table, std::uint64_t id,
+                                                         const SstableRange& range) {
+  return state_->sstable_entries(table, id, range);
+}
 Op<void> Partition::rename_table(Bytes from, Bytes to) { return state_->rename_table(from, to); }
 Op<void> Partition::drop_table(Bytes name) { return state_->drop_table(name); }
 

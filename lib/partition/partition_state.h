@@ -90,12 +90,14 @@ class PartitionState {
   Scan scan(TableState& table, const ScanRange& range, const ScanOptions& options);
   Scan failed_scan(const Error& why);
 
-  // ---- tables (catalog.cc) ----
+  // ---- tables (catalog.cc; what is said of them: table_report.cc) ----
   Op<Table> open_table(Bytes name, TableOptions options, TableMode mode);
   Op<void> rename_table(Bytes from, Bytes to);
   Op<void> drop_table(Bytes name);
   std::vector<TableInfo> list_tables() const;
   Result<TableStats> table_stats(const Table& table);
+  Op<TableLevels> table_levels(const Table& table);
+  Op<std::vector<SstableEntry>> sstable_entries(const Table& table, std::uint64_t id, const SstableRange& range);
   // The table of a handle; null when it was dropped: no_table().
   TableState* table_to_write(const Table& table) noexcept { return tables.find_live(table.id()); }
   TableState* table_to_read(const Table& table, const Snapshot* snapshot) noexcept {

@@ -207,12 +207,13 @@ Op<Value> PartitionState::get_stored(FoundEntry found, ViewRef view) {
   co_return value;
 }
 
-// The first read of a table since it was opened has its content loaded.
+// The first read of a table since it was opened has its content loaded, of the version that is read.
 Op<Value> PartitionState::get_unloaded(TableState& table, Bytes key, ReadOptions read) {
   const GatePass pass(operations);
   const TablePin pin(table);
   const std::string copy = key.str();
-  co_await check(publisher->load(table));
+  const Generation generation = read.snapshot != nullptr ? read.snapshot->state().generation() : Publisher::kNewest;
+  co_await check(publisher->load(table, generation));
   Op<Value> again = get_through_buffers(table, copy, read);
   Result<Value> value = co_await again;
   if (!value) co_return value.error();

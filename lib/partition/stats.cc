@@ -113,7 +113,7 @@ Stats PartitionState::stats() const {
   s.used_pages = space->used_pages();
   s.held_pages = space->held_pages();
   s.free_pages = space->free_pages();
-  for (const auto& [name, table] : tables.by_name()) s.entries += table->newest().entries();
+  for (const auto& [name, table] : tables.by_name()) s.entries += table->entries();
   s.snapshots = snapshots.count();
   if (log->writer() != nullptr) {
     const WalStats& wal = log->writer()->stats();

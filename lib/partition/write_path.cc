@@ -80,6 +80,7 @@ void PartitionState::apply_batch(const WriteBatch& batch, bool durable) {
     }
     if (TableState* const table = tables.find(write.table); table != nullptr) {
       ++(write.remove ? table->counts.deletes : table->counts.puts);
+      table->counts.bytes_put += batch.key_of(write).size() + batch.value_of(write).size();
     }
     previous = &apply(write.table, batch.key_of(write), batch.value_of(write),
                       write.remove ? WriteKind::del : WriteKind::put, durable);
@@ -184,6 +185,7 @@ Op<void> PartitionState::write_one(TableState& table, Bytes key, Bytes value, Wr
         {{table.id(), kind == WriteKind::put ? WalEntryKind::put : WalEntryKind::del, key, value}}};
     if (append_to_log(entry)) [[likely]] {
       ++(kind == WriteKind::put ? table.counts.puts : table.counts.deletes);
+      table.counts.bytes_put += key.size() + value.size();
       apply(table.id(), key, value, kind, durable);
       return durable ? written(durable) : Op<void>(Status());
     }

@@ -14,8 +14,8 @@ from pathlib import Path
 from cli_case import CliCase, OK, NOT_FOUND, USAGE, CORRUPTION, BUSY, UNSUPPORTED, NO_SPACE, RESOURCE, IO_ERROR, INTERRUPTED
 from cli_case import RESULT_CLASS, binary_records, run_program
 
-VERBS = ('create', 'put', 'get', 'del', 'scan', 'load', 'dump', 'batch', 'table', 'stat', 'check', 'salvage', 'compact', 'stress',
-         'bench', 'doctor')
+VERBS = ('create', 'put', 'get', 'del', 'scan', 'load', 'dump', 'batch', 'table', 'levels', 'sstable', 'stat', 'check', 'salvage',
+         'compact', 'stress', 'bench', 'doctor')
 
 
 class Usage(CliCase):
@@ -128,7 +128,8 @@ class ExitCodes(CliCase):
         return answer
 
     def test_a_missing_file_is_not_found_and_is_not_made(self):
-        for words in (['get', 'k'], ['put', 'k', 'v'], ['del', 'k'], ['scan'], ['dump'], ['stat'], ['check'], ['compact']):
+        for words in (['get', 'k'], ['put', 'k', 'v'], ['del', 'k'], ['scan'], ['dump'], ['stat'], ['levels'], ['check'],
+                      ['compact']):
             self.cambium(words[0], self.file, *words[1:], code=NOT_FOUND)
         self.assertFalse(os.path.exists(self.file))
 

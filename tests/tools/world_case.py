@@ -6,6 +6,7 @@ CAMBIUM_WORLD=N makes everything N times as large."""
 
 import ctypes
 import errno
+import json
 import os
 import platform
 import resource
@@ -232,6 +233,11 @@ class WorldCase(CliCase):
         self.assertEqual(run('scan', file, '--reverse'), tsv(pairs[::-1]))
         self.assertEqual(run('batch', file, stdin=b'put b 1\nput c 2\n\nget b\ndel b\nflush\n'), b'b\t1\nflushed 3\n')
         run('del', file, 'c')
+        run('table', 'create', file, 'levels', '--kind', 'levels')
+        run('put', file, 'k', 'v', '--table', 'levels')
+        inside, = json.loads(run('levels', file, '--json'))['tables']
+        number = inside['levels'][0]['runs'][0]['sstables'][0]['id']
+        self.assertTrue(run('sstable', file, '--table', 'levels', '--id', str(number)).endswith(b'\nk\tvalue\t1\nk\tvalue\t1\n'))
         run('check', file)
         run('stat', file, '--json')
         run('compact', file)

@@ -18,7 +18,7 @@ from world_case import (SCALE, WorldCase, as_nobody, forbid_io_uring, main, need
 
 # How each verb is called on a file; those that read leave it alone.
 READS = {'get': ['get', 'FILE', 'key000001'], 'scan': ['scan', 'FILE'], 'dump': ['dump', 'FILE'], 'stat': ['stat', 'FILE'],
-         'check': ['check', 'FILE'], 'salvage': ['salvage', 'FILE', 'OTHER']}
+         'levels': ['levels', 'FILE'], 'check': ['check', 'FILE'], 'salvage': ['salvage', 'FILE', 'OTHER']}
 WRITES = {'put': ['put', 'FILE', 'k', 'v'], 'del': ['del', 'FILE', 'key000001'], 'compact': ['compact', 'FILE'],
           'load': ['load', 'FILE'], 'batch': ['batch', 'FILE'], 'stress': ['stress', 'FILE', '--ops', '10']}
 MAKES = {'create': ['create', 'FILE'], 'bench': ['bench', 'FILE', '--records', '10']}

@@ -93,8 +93,8 @@ void add_wal(CLI::App& app, const Options& options) {
       ->capture_default_str();
 }
 
-void add_table(CLI::App& app, const Options& options) {
-  app.add_option("--table", options.to.table, "the table; without it, the one called default")->type_name("NAME");
+CLI::Option& add_table(CLI::App& app, const Options& options, const std::string& help) {
+  return *app.add_option("--table", options.to.table, help)->type_name("NAME");
 }
 
 // create, list, drop, rename: each a command of its own below `table`.
@@ -161,6 +161,12 @@ void add_verb(CLI::App& parent, std::string_view verb, const Options& options) {
     add_format(app, options, "auto (default: by content), tsv, jsonl, mdb");
     app.add_flag("--sorted", to.sorted, "the input ascends by key and the partition is empty: bulk load");
     add_encoding(app, options);
+  } else if (verb == "levels" || verb == "sstable") {
+    add_encoding(app, options);
+    if (verb == "sstable") {
+      app.add_option("--id", to.id, "which one, as cambium levels lists them")->required();
+      app.add_flag("--keys", to.keys_only, "all of its keys, not only the first and the last");
+    }
   } else if (verb == "salvage") {
     app.add_option("into", to.output_file, "the new partition, which must not be there yet")->required()->type_name("");
   } else if (verb == "batch") {
@@ -176,7 +182,13 @@ void add_verb(CLI::App& parent, std::string_view verb, const Options& options) {
     app.add_option("directory", to.directory, "where the data is to live")->capture_default_str()->type_name("");
   }
   constexpr std::string_view kOfOneTable[] = {"put", "get", "del", "scan", "load", "dump", "batch", "stat", "stress"};
-  if (std::find(std::begin(kOfOneTable), std::end(kOfOneTable), verb) != std::end(kOfOneTable)) add_table(app, options);
+  if (std::find(std::begin(kOfOneTable), std::end(kOfOneTable), verb) != std::end(kOfOneTable)) {
+    add_table(app, options, "the table; without it, the one called default");
+  } else if (verb == "levels") {
+    add_table(app, options, "the table; without it, all of kind levels");
+  } else if (verb == "sstable") {
+    add_table(app, options, "the table, which is of kind levels").required();
+  }
   constexpr std::string_view kWriters[] = {"create", "put", "del", "load", "batch", "stress"};
   if (std::find(std::begin(kWriters), std::end(kWriters), verb) != std::end(kWriters)) add_wal(app, options);
   add_common(app, options);

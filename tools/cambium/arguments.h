@@ -55,6 +55,9 @@ struct Arguments {
   Format format = Format::automatic;
   bool sorted = false;
 
+  // sstable
+  std::uint64_t id = 0;
+
   // salvage
   std::string output_file;
 

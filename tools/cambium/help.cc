@@ -34,7 +34,7 @@ Exit codes
   130 interrupted
 )";
 
-constexpr std::array<Text, 17> kTexts = {{
+constexpr std::array<Text, 19> kTexts = {{
     {"", "Keys and values in one file: look, load, check, measure.",
      R"(  cambium create data.cambium
   cambium put data.cambium hello world
@@ -45,8 +45,8 @@ constexpr std::array<Text, 17> kTexts = {{
 )",
      R"(
 Data goes to standard output, everything else to standard error. get, scan, dump,
-stat and check open the file read-only and never write to it. Exit code 0 of a verb
-that writes means that everything it wrote is durable.
+stat, levels, sstable and check open the file read-only and never write to it. Exit code 0
+of a verb that writes means that everything it wrote is durable.
 )"},
     {"create", "Makes an empty partition.", "  cambium create data.cambium\n",
      R"(
@@ -119,9 +119,33 @@ it as they make the file. Names are 1 to 255 bytes of UTF-8 without / or control
 characters. A dropped table is gone at once; its space comes back in the background, when
 the file is open for writing.
 )"},
+    {"levels", "Looks inside tables of kind levels: levels, runs, sstables.",
+     R"(  cambium levels data.cambium
+  cambium levels data.cambium --table events --json
+)",
+     R"(
+For each table: totals, then a line for each sstable, by level, the newest run first, then
+by key. "filter" is in pages, "bits" are its bits per key. "trimmed": a compaction under
+way has taken what lies below the first key; the counts still include it. Keys are escaped
+as in tsv (see cambium dump --help), or encoded by --hex or --base64; in JSON keys that
+are not UTF-8 are base64, and "enc" says so. A tree has no levels: exit code 2.
+)"},
+    {"sstable", "Shows one sstable: row, extents, height, filter, keys.",
+     R"(  cambium sstable data.cambium --table events --id 17
+  cambium sstable data.cambium --table events --id 17 --keys | sed '1,/^$/d'
+)",
+     R"(
+After an empty line come its first and its last entry, with --keys all of them: a line
+key<TAB>kind<TAB>bytes each, where the kind is value, long value or tombstone. With --json
+the first line is the description; with --keys a line for each entry follows. Exit code 1
+when there is no such sstable: compaction replaces them. Long values are not read.
+)"},
     {"stat", "Shows what the file holds.",
      "  cambium stat data.cambium\n  cambium stat data.cambium --json\n  cambium stat data.cambium --table events\n",
-     ""},
+     R"(
+Counters are since the file was opened, by this very command: most are 0 here, and figures
+that follow from them "-", or null in JSON.
+)"},
     {"check", "Reads and verifies everything: pages, keys, counts, free space.", "  cambium check data.cambium\n",
      R"(
 Exit code 3 when something is damaged. Damage does not stop it: every damaged place is
@@ -155,9 +179,9 @@ acknowledged write or a later one of the stream. Exit code 3 when one does not.
      "  cambium doctor /var/lib/app\n", "\nExit code 7 when a line says fail; warnings cost speed, not correctness.\n"},
 }};
 
-constexpr std::array<std::string_view, 16> kVerbs = {"create",  "put",    "get",   "del",   "scan",  "load",
-                                                     "dump",    "batch",  "table", "stat",  "check", "salvage",
-                                                     "compact", "stress", "bench", "doctor"};
+constexpr std::array<std::string_view, 18> kVerbs = {"create", "put",     "get",     "del",    "scan",    "load",
+                                                     "dump",   "batch",   "table",   "levels", "sstable", "stat",
+                                                     "check",  "salvage", "compact", "stress", "bench",   "doctor"};
 
 const Text& text_of(std::string_view verb) noexcept {
   for (const Text& text : kTexts) {

@@ -6,6 +6,7 @@
 #include <cambium/partition.h>
 
 #include "base/text.h"
+#include "cambium/report.h"
 #include "cambium/verbs.h"
 
 namespace cambium::cli {
@@ -17,6 +18,7 @@ std::string_view kind_name(TableKind kind) noexcept { return kind == TableKind::
 namespace {
 
 Answer list(Session& session) {
+  co_await look_into_all(session);
   nlohmann::ordered_json tables = nlohmann::ordered_json::array();
   for (const TableInfo& info : session.db->tables()) {
     if (session.plain()) {

@@ -2,7 +2,6 @@
 // stat, check, compact: what the file holds, whether it is whole, and its size.
 #include <sys/stat.h>
 
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -11,6 +10,7 @@
 #include "base/text.h"
 #include "cambium/encoding.h"
 #include "cambium/progress.h"
+#include "cambium/report.h"
 #include "cambium/verbs.h"
 
 namespace cambium::cli {
@@ -28,20 +28,6 @@ FileFacts facts_of(const std::string& path) noexcept {
   struct stat status = {};
   if (::stat(path.c_str(), &status) != 0) return {};
   return {static_cast<std::uint64_t>(status.st_size), static_cast<std::uint64_t>(status.st_blocks) * 512};
-}
-
-// A figure for people: bytes and pages as sizes, times with their unit.
-std::string humane(std::uint64_t value, std::string_view unit) {
-  if (unit == "bytes") return rt::format_bytes(value);
-  if (unit == "pages") return str(value, " (", rt::format_bytes(value * kPageBytes), ")");
-  if (unit == "ns") return format_seconds(static_cast<double>(value) / 1e9);
-  return str(value);
-}
-
-void line(Session& session, std::string_view name, const std::string& value, std::string_view help = {}) {
-  char columns[96];
-  std::snprintf(columns, sizeof columns, "%-24.*s %20s", static_cast<int>(name.size()), name.data(), value.c_str());
-  session.output.write(str(static_cast<const char*>(columns), help.empty() ? "" : "   ", help, "\n"));
 }
 
 ordered_json file_object(const FileFacts& facts) {
@@ -90,23 +76,28 @@ ordered_json damages_object(const CheckReport& report) {
 // With --table: what there is to say of that one.
 Answer stat_of_table(Session& session) {
   const Table& table = *session.table;
+  co_await look_into(session, table);
   const TableStats stats = co_await check(session.db->table_stats(table));
   if (!session.plain()) {
-    print_object(session, {{"file", session.arguments.file},
-                           {"table", table.name()},
-                           {"kind", kind_name(table.kind())},
-                           {"number", raw(table.id())},
-                           {"entries", stats.entries},
-                           {"pages", stats.pages},
-                           {"bytes", stats.bytes}});
+    ordered_json object = {{"file", session.arguments.file}};
+    object.update(table_object(table, stats));
+    print_object(session, object);
     co_return Exit::ok;
   }
   session.output.write(str(session.arguments.file, ", table ", table.name(), "\n"));
-  line(session, "kind", std::string(kind_name(table.kind())));
-  line(session, "number", str(raw(table.id())));
-  line(session, "entries", str(stats.entries));
-  line(session, "pages", humane(stats.pages, "pages"), "with those of long values");
+  table_lines(session, table, stats, true);
   co_return Exit::ok;
+}
+
+// Those of kind levels: of the others the table list says enough.
+ordered_json level_stores(Session& session) {
+  ordered_json objects = ordered_json::array();
+  for (const TableInfo& info : session.db->tables()) {
+    if (info.table.kind() != TableKind::levels) continue;
+    Result<TableStats> stats = session.db->table_stats(info.table);
+    if (stats) objects.push_back(table_object(info.table, *stats));
+  }
+  return objects;
 }
 
 }  // namespace
@@ -115,6 +106,8 @@ Answer verb_stat(Session& session) {
   if (!session.arguments.table.empty()) co_return co_await stat_of_table(session);
   const std::string& path = session.arguments.file;
   const FileFacts facts = facts_of(path);
+  co_await look_into_all(session);
+  const ordered_json stores = level_stores(session);
   const Stats stats = session.db->stats();
   const std::string options = session.db->options().to_string();
   const std::size_t tables = session.db->tables().size();
@@ -127,7 +120,8 @@ Answer verb_stat(Session& session) {
                            {"tables", tables},
                            {"backend", to_string(session.core.backend_kind())},
                            {"backend_note", session.core.backend_note()},
-                           {"stats", figures}});
+                           {"stats", figures},
+                           {"level_stores", stores}});
     co_return Exit::ok;
   }
   session.output.write(str(path, "\n"));
@@ -135,6 +129,7 @@ Answer verb_stat(Session& session) {
   line(session, "allocated", rt::format_bytes(facts.allocated_bytes), "blocks that the file system gave it");
   line(session, "backend", std::string(to_string(session.core.backend_kind())), session.core.backend_note());
   line(session, "tables", str(tables), "cambium table list names them");
+  line(session, "level stores", str(stores.size()), "of them; cambium levels looks inside");
   for (const StatDescription& one : describe_stats()) {
     line(session, one.name, humane(stats.*one.field, one.unit), one.help);
   }

@@ -15,7 +15,7 @@ constexpr std::uint64_t kLittle = 16 * MiB;
 constexpr std::uint64_t kSome = 64 * MiB;
 constexpr std::uint64_t kMuch = 256 * MiB;
 
-constexpr std::array<Verb, 16> kVerbs = {{
+constexpr std::array<Verb, 18> kVerbs = {{
     {"create", Access::create, kLittle, &verb_create},
     {"put", Access::write, kLittle, &verb_put},
     {"get", Access::read, kLittle, &verb_get},
@@ -25,6 +25,8 @@ constexpr std::array<Verb, 16> kVerbs = {{
     {"dump", Access::read, kSome, &verb_dump},
     {"batch", Access::write_or_create, kSome, &verb_batch},
     {"table", Access::write, kLittle, &verb_table},
+    {"levels", Access::read, kLittle, &verb_levels},
+    {"sstable", Access::read, kLittle, &verb_sstable},
     {"stat", Access::read, kLittle, &verb_stat},
     {"check", Access::none, kSome, &verb_check},
     {"salvage", Access::none, kMuch, &verb_salvage},

@@ -22,6 +22,8 @@ Answer verb_load(Session& session);
 Answer verb_dump(Session& session);
 Answer verb_batch(Session& session);
 Answer verb_table(Session& session);
+Answer verb_levels(Session& session);
+Answer verb_sstable(Session& session);
 Answer verb_stat(Session& session);
 Answer verb_check(Session& session);
 Answer verb_salvage(Session& session);

@@ -131,5 +131,25 @@ TEST_CASE("level store: the file's compaction moves sstables out of its end") {
   levels.require_contents();
 }
 
+TEST_CASE("level store: a lookup and its searches are counted once, however often it waits for a page") {
+  LevelFixture levels(24, 4);  // hardly a page stays in the cache
+  constexpr std::uint64_t kKeys = 2000;
+  for (int run = 0; run < 3; ++run) {
+    Batch batch;
+    for (std::uint64_t i = 0; i < kKeys; ++i) batch[key_of(i * 3 + static_cast<std::uint64_t>(run))] = "value";
+    levels.apply(batch);
+  }
+  const LevelStats& met = version_of(levels.root).stats();
+  REQUIRE(met.lookups == 0);
+  for (std::uint64_t i = 0; i < 3 * kKeys; i += 5) REQUIRE(levels.get(key_of(i)));
+  const std::uint64_t asked = 3 * kKeys / 5;
+  CHECK(met.lookups == asked);
+  CHECK(met.searches == asked + met.filter_false_positives);
+  CHECK(met.filter_checks == met.searches + met.filter_negatives);
+  levels.apply({{key_of(1), "another version"}});
+  CHECK(version_of(levels.root).stats().lookups == asked);
+  CHECK(&version_of(levels.root).stats() == &met);
+}
+
 }  // namespace
 }  // namespace cambium

@@ -120,5 +120,45 @@ TEST_CASE("read path: a damaged leaf fails the keys in it, and no other key of t
   CHECK(fixture.run(get_text(*fixture.db, key_of(77), {})).code() == Errc::corruption);
 }
 
+Task<Result<Table>> make_level_table(Partition& db, Bytes name) {
+  Result<Table> table = co_await db.table(name, {.kind = TableKind::levels});
+  co_return table;
+}
+Task<Status> put_same(Partition& db, const Table& table, Bytes value) {
+  for (const char* const key : {"a", "b", "c"}) {
+    co_await check(db.put(table, key, value));
+  }
+  Status flushed = co_await db.flush({.trim = false});
+  co_return flushed;
+}
+// Nothing in the background has had its turn when the snapshot is taken.
+Task<Status> read_older_version(Core& core) {
+  Partition db = co_await check(Partition::open(core, PartitionFixture::kOptions));
+  db.pause_compaction();
+  const Table table = co_await check(db.table("t", {.kind = TableKind::levels}));
+  {
+    Snapshot before = db.snapshot();
+    co_await check(put_same(db, table, "new"));
+    Result<std::string> older = co_await read_value(db, table, "b", {.snapshot = &before});
+    CHECK(older.value() == "old");
+    Result<std::string> newer = co_await read_value(db, table, "b", {});
+    CHECK(newer.value() == "new");
+  }
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+// The newest version was loaded in vain, again and again, until the stack had no end.
+TEST_CASE("read path: a snapshot older than the first flush reads a level store that nobody has looked into yet") {
+  PartitionFixture fixture;
+  Result<Table> made = fixture.run(make_level_table(*fixture.db, "t"));
+  REQUIRE(made);
+  fixture.run(put_same(*fixture.db, *made, "old")).value();
+  fixture.run(close_partition(*fixture.db)).value();
+  fixture.db.reset();
+  fixture.run(read_older_version(*fixture.core)).value();
+  fixture.open();
+}
+
 }  // namespace
 }  // namespace cambium::test
