@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "levels/level_version.h"
@@ -25,6 +26,8 @@ struct LevelStats {
   std::uint64_t filter_checks = 0;
   std::uint64_t filter_negatives = 0;        // reads of an sstable that the filter made unnecessary
   std::uint64_t filter_false_positives = 0;  // sstables that were read and did not have the key
+  std::uint64_t learned_lookups = 0;         // of sstables, through their learned index
+  std::uint64_t learned_fallbacks = 0;       // of these, that went on through the branches: leaves share a head
 };
 
 class LevelStore final : public TableStore {
@@ -37,7 +40,7 @@ class LevelStore final : public TableStore {
   FindState find(const TableRoot& root, Bytes key, Lookup& lookup, FoundEntry& found) noexcept override;
   void find_many(const TableRoot& root, std::span<MultiLookup> lookups) noexcept override;
   std::unique_ptr<TableCursor> cursor(const TableRoot& root, CursorOptions options) override;
-  std::unique_ptr<SortedBuilder> builder(PageWriter& writer) override;
+  std::unique_ptr<SortedBuilder> builder(PageWriter& writer, BuilderOptions options) override;
   Task<Result<TableRoot>> apply(TableRoot root, std::span<const Change> changes, PageWriter& writer) override;
   Task<Result<TableRoot>> relocate(TableRoot root, PageId limit, std::uint64_t pages_max, PageWriter& writer,
                                    bool& more) override;
@@ -49,7 +52,9 @@ class LevelStore final : public TableStore {
   // The table with other sstables. Their pages are written; those of the ones that leave are freed here.
   Task<Result<TableRoot>> edit(TableRoot root, const LevelEdit& edit, PageWriter& writer);
 
-  SstableShape shape() const noexcept { return {sstable_pages_max_, 10}; }
+  SstableShape shape(TableIndex index = TableIndex::automatic) const noexcept {
+    return {sstable_pages_max_, 10, index};
+  }
   SstableId& next_id() noexcept { return next_id_; }  // of all tables: builders run side by side
   TableStore& trees() noexcept { return trees_; }
   PageCache& cache() noexcept { return cache_; }
@@ -58,6 +63,8 @@ class LevelStore final : public TableStore {
  private:
   enum class Asked : std::uint8_t { may_have, has_not, missing };
   Asked ask_filter(const Sstable& table, std::uint64_t hash, Lookup& lookup) noexcept;
+  FindState find_in(const Sstable& table, Bytes key, Lookup& lookup, FoundEntry& found) noexcept;
+  std::optional<FindState> find_learned(const Sstable& table, Bytes key, Lookup& lookup, FoundEntry& found) noexcept;
   static TableRoot manifest_of(const TableRoot& root) noexcept;
   Task<Status> free_pages(const Sstable& table, PageWriter& writer);
   Task<Status> rebuild(const Sstable& table, PageId limit, SstableBuilder& builder, LevelEdit& edit);

@@ -59,6 +59,7 @@ class LevelVersion final : public TableContent {
   std::uint64_t node_pages() const noexcept;  // filters included
   std::uint64_t overflow_pages() const noexcept;
   std::uint64_t entries() const noexcept override;
+  std::uint64_t features_needed() const noexcept override;
 
  private:
   using Placed = std::pair<SstablePtr, SstablePlace>;

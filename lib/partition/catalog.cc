@@ -42,9 +42,12 @@ Op<Table> PartitionState::open_table(Bytes name, TableOptions table_options, Tab
     return Result<Table>(handle_of(*table));
   }
   if (mode == TableMode::open) return no_such_table(name.view());
+  if (table_options.kind == TableKind::tree && table_options.index != TableIndex::automatic) {
+    return Error(Errc::invalid_argument, "only tables of kind levels have a choice of index");
+  }
   if (const Status ok = accepts_writes(); !ok) return ok.error();
   const Core::Scope scope(core);
-  return catalog->create(name.str(), table_options.kind, mode);
+  return catalog->create(name.str(), table_options, mode);
 }
 
 Op<void> PartitionState::rename_table(Bytes from, Bytes to) {
@@ -71,7 +74,7 @@ std::vector<TableInfo> PartitionState::list_tables() const {
   list.reserve(tables.by_name().size());
   for (const auto& [name, table] : tables.by_name()) {
     const std::uint64_t pages = table->newest().node_pages + table->newest().overflow_pages;
-    list.push_back({handle_of(*table), table->newest().entries(), pages, pages * kPageBytes});
+    list.push_back({handle_of(*table), table->newest().entries(), pages, pages * kPageBytes, table->index()});
   }
   return list;
 }
@@ -92,10 +95,10 @@ Result<TableStats> PartitionState::table_stats(const Table& table) {
 
 // ---- requests -----------------------------------------------------------------------------------------------------
 
-Op<Table> Catalog::create(std::string name, TableKind kind, TableMode mode) {
+Op<Table> Catalog::create(std::string name, TableOptions options, TableMode mode) {
   const GatePass pass(partition_.operations);
   Request request(Verb::create);
-  request.kind = kind;
+  request.options = options;
   request.mode = mode;
   request.name = std::move(name);
   co_await carry_out(request);
@@ -240,7 +243,10 @@ Task<Status> Catalog::commit_edit(const CatalogEdit& edit, SpaceUse use) {
 void Catalog::add_rows(Request& request, CatalogEdit& edit) {
   if (request.verb == Verb::create) {
     request.id = TableId{edit.next_table_id++};
-    edit.rows.push_back({catalog_key(request.id), catalog_value(request.name, request.kind, TableRoot()), false});
+    TableRoot empty;
+    empty.index = request.options.index;
+    edit.rows.push_back({catalog_key(request.id), catalog_value(request.name, request.options.kind, empty), false});
+    if (empty.index == TableIndex::learned) edit.features_needed |= format::kFeatureLearned;
     return;
   }
   const TableState& table = *partition_.tables.find(request.name);
@@ -257,7 +263,7 @@ void Catalog::add_rows(Request& request, CatalogEdit& edit) {
 void Catalog::apply(Request& request) {
   TableSet& tables = partition_.tables;
   if (request.verb == Verb::create) {
-    request.table = handle_of(tables.add(request.id, request.name, request.kind));
+    request.table = handle_of(tables.add(request.id, request.name, request.options.kind, request.options.index));
     return;
   }
   TableState& table = *tables.find(request.name);

@@ -106,6 +106,7 @@ After a line that cannot be read the open group is dropped; earlier groups stay.
 )"},
     {"table", "Makes, lists, drops and renames tables.",
      R"(  cambium table create data.cambium events
+  cambium table create data.cambium samples --kind levels --index learned
   cambium table list data.cambium
   cambium table rename data.cambium events events-2023
   cambium table drop data.cambium events-2023
