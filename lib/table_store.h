@@ -28,6 +28,9 @@
 
 namespace cambium {
 
+class PageStream;
+class StreamBuffers;
+
 // What a store keeps in memory of one version of a table, besides its root; nothing where the root says it all.
 class TableContent {
  public:
@@ -118,6 +121,7 @@ class TableCursor {
   bool valid() const noexcept { return position_ < count_; }
   const Entry& entry() const noexcept { return entries_[position_]; }
   format::EntryKind kind() const noexcept { return kinds_[position_]; }
+  void advance(std::size_t entries) noexcept { position_ += entries; }
   void step() noexcept { ++position_; }  // within the page; then valid() says whether to load the next one
   std::span<const Entry> rest_of_page() const noexcept { return {entries_.data() + position_, count_ - position_}; }
   std::span<const format::EntryKind> rest_of_kinds() const noexcept {
@@ -144,6 +148,10 @@ enum class Direction : std::uint8_t { forward, reverse };
 struct CursorOptions {
   Direction direction = Direction::forward;
   unsigned readahead_pages = 32;  // most leaves in flight ahead of the cursor
+  // Everything will be walked: in large reads, past the cache, from the beginning. Otherwise only a scan that keeps
+  // missing leaves which lie one behind the other does so.
+  bool bulk = false;
+  PageStream* stream = nullptr;  // to go on with: the cursors of one sequence share it. Default: one of its own
 };
 
 // A place that a walk could not read, or that does not fit. What lies below it is passed over.

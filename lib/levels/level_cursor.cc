@@ -2,19 +2,30 @@
 #include "levels/level_cursor.h"
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 #include <cambium/rt/check.h>
 
+#include "base/endian.h"
 #include "cache/overflow_value.h"
+#include "cache/page_stream.h"
 
 namespace cambium {
 
-LevelCursor::LevelCursor(TableStore& trees, std::shared_ptr<const TableContent> version, std::span<const LevelRun> runs,
-                         CursorOptions options, bool keep_tombstones)
+LevelCursor::LevelCursor(TableStore& trees, StreamBuffers* streams, std::shared_ptr<const TableContent> version,
+                         std::span<const LevelRun> runs, CursorOptions options, bool keep_tombstones)
     : version_(std::move(version)),
       forward_(options.direction == Direction::forward),
       keep_tombstones_(keep_tombstones) {
-  for (const LevelRun& run : runs) runs_.push_back(std::make_unique<RunCursor>(trees, run, options));
+  for (const LevelRun& run : runs) {
+    // The sstables of a run often lie one behind the other as well.
+    if (streams != nullptr) {
+      streams_.push_back(std::make_unique<PageStream>(*streams, forward_));
+      options.stream = streams_.back().get();
+    }
+    runs_.push_back(std::make_unique<RunCursor>(trees, run, options));
+  }
 }
 
 Task<Status> LevelCursor::seek(Bytes key, bool inclusive) {
@@ -57,26 +68,105 @@ bool LevelCursor::done() const noexcept {
   return std::all_of(runs_.begin(), runs_.end(), [](const auto& run) { return !run->valid() && run->at_end(); });
 }
 
-void LevelCursor::take(RunCursor& run) {
-  const format::EntryKind kind = run.page().kind();
-  if (kind != format::EntryKind::tombstone || keep_tombstones_) {
-    entries_[count_] = run.page().entry();
-    kinds_[count_] = kind;
-    has_references_ = has_references_ || kind == format::EntryKind::overflow;
-    ++count_;
+// Orders as the keys do, in the direction of travel, as far as eight bytes can tell.
+std::uint64_t LevelCursor::head_of(const Entry& entry) const noexcept {
+  std::uint64_t head = 0;
+  if (entry.key.size() >= sizeof head) [[likely]] {
+    head = rt::load_be64(entry.key.data());
+  } else {
+    char padded[sizeof head] = {};
+    std::memcpy(padded, entry.key.data(), entry.key.size());
+    head = rt::load_be64(padded);
   }
-  run.page().step();
+  return forward_ ? head : ~head;
 }
 
-void LevelCursor::hide(RunCursor& run) {
-  if (hidden_ != nullptr && run.page().kind() == format::EntryKind::overflow) {
-    const OverflowView value(run.page().entry().value);
-    for (std::size_t i = 0; i < value.extent_count(); ++i) hidden_->emplace_back(value.extent(i), value.generation());
+// Strictly. Requires: neither is at its end.
+bool LevelCursor::before(std::size_t a, std::size_t b) const noexcept {
+  if (heads_[a] != heads_[b]) [[likely]]
+    return heads_[a] < heads_[b];
+  const Bytes left = sources_[a].at->key;
+  const Bytes right = sources_[b].at->key;
+  return forward_ ? left < right : right < left;
+}
+
+void LevelCursor::show_pages() {
+  sources_.clear();
+  heads_.clear();
+  for (const auto& run : runs_) {
+    const std::span<const Entry> rest = run->rest();
+    if (rest.empty()) continue;
+    sources_.push_back({run.get(), rest.data(), rest.data() + rest.size(), run->page().rest_of_kinds().data()});
+    heads_.push_back(head_of(rest.front()));
   }
-  run.page().step();
+}
+
+void LevelCursor::take(Source& source) {
+  const format::EntryKind kind = *source.kind;
+  entries_[count_] = *source.at;
+  kinds_[count_] = kind;
+  has_references_ = has_references_ || kind == format::EntryKind::overflow;
+  count_ += kind != format::EntryKind::tombstone || keep_tombstones_ ? 1 : 0;
+}
+
+void LevelCursor::advance(std::size_t source) noexcept {
+  Source& moved = sources_[source];
+  ++moved.at;
+  ++moved.kind;
+  if (moved.at != moved.end) [[likely]]
+    heads_[source] = head_of(*moved.at);
+}
+
+// Passes over what `newest` replaces: the same key in older runs, from `older` on. True when one of them is at the end
+// of its page then.
+bool LevelCursor::hide_older(std::size_t newest, std::size_t older) {
+  const Bytes key = sources_[newest].at->key;
+  bool ended = false;
+  for (std::size_t i = older; i < sources_.size(); ++i) {
+    Source& source = sources_[i];
+    if (heads_[i] != heads_[newest] || source.at->key != key) continue;
+    if (hidden_ != nullptr && *source.kind == format::EntryKind::overflow) {
+      const OverflowView value(source.at->value);
+      for (std::size_t e = 0; e < value.extent_count(); ++e) {
+        hidden_->emplace_back(value.extent(e), value.generation());
+      }
+    }
+    advance(i);
+    ended = ended || source.at == source.end;
+  }
+  return ended;
 }
 
 // Takes entries until a run has to load its next page: that would take away what this page shows.
+void LevelCursor::merge_pages() {
+  const std::size_t count = sources_.size();
+  for (bool ended = count == 0; !ended && count_ < kPageEntriesMax;) {
+    std::size_t first = 0;   // on equal keys the newest
+    std::size_t second = 1;  // the least of the others
+    if (count > 1 && before(1, 0)) std::swap(first, second);
+    for (std::size_t i = 2; i < count; ++i) {
+      if (heads_[i] > heads_[second]) continue;
+      if (before(i, first)) {
+        second = std::exchange(first, i);
+      } else if (before(i, second)) {
+        second = i;
+      }
+    }
+    Source& source = sources_[first];
+    if (count > 1 && !before(first, second)) {  // the same key: `first` is the newest that has it
+      ended = hide_older(first, first + 1);
+      take(source);
+      advance(first);
+    } else {
+      do {
+        take(source);
+        advance(first);
+      } while (count_ < kPageEntriesMax && source.at != source.end && (count == 1 || before(first, second)));
+    }
+    ended = ended || source.at == source.end;
+  }
+}
+
 void LevelCursor::merge() {
   if (entries_.empty()) {
     entries_.resize(kPageEntriesMax);
@@ -84,36 +174,10 @@ void LevelCursor::merge() {
   }
   position_ = count_ = 0;
   has_references_ = false;
-  while (count_ < kPageEntriesMax) {
-    RunCursor* first = nullptr;   // on equal keys the newest
-    RunCursor* second = nullptr;  // the least of the others
-    for (const auto& run : runs_) {
-      if (!run->valid()) continue;
-      if (first == nullptr) {
-        first = run.get();
-      } else if (before(run->page().entry().key, first->page().entry().key)) {
-        second = std::exchange(first, run.get());
-      } else if (second == nullptr || before(run->page().entry().key, second->page().entry().key)) {
-        second = run.get();
-      }
-    }
-    if (first == nullptr) break;
-    const Bytes key = first->page().entry().key;
-    bool ended = false;
-    if (second != nullptr && !before(key, second->page().entry().key)) {  // the same key, in older runs
-      for (const auto& run : runs_) {
-        if (run.get() == first || !run->valid() || run->page().entry().key != key) continue;
-        hide(*run);
-        ended = ended || exhausted(*run);
-      }
-      take(*first);
-    } else {
-      do {
-        take(*first);
-      } while (count_ < kPageEntriesMax && first->valid() &&
-               (second == nullptr || before(first->page().entry().key, second->page().entry().key)));
-    }
-    if (ended || exhausted(*first)) break;
+  show_pages();
+  merge_pages();
+  for (const Source& source : sources_) {
+    source.run->page().advance(static_cast<std::size_t>(source.at - source.run->page().rest_of_page().data()));
   }
   at_end_ = done();
 }

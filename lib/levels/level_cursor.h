@@ -2,8 +2,9 @@
 // The merge of a level store's runs: of each key the newest entry, tombstones left out.
 //
 // A page of it ends where the page of any run ends: its entries are views of pages that the runs' cursors pin, so
-// nothing is copied but the views. Where the next entries all come from one run they are taken in a row, at one
-// comparison each.
+// nothing is copied but the views. Which run is next is decided by the first eight bytes of its key, kept side by side
+// in one or two lines of memory: for the few runs a table has, looking at all of them is cheaper than a tree of losers
+// that follows pointers. Where the next entries all come from one run they are taken in a row, at one comparison each.
 //
 // Suspends   seek() and next_page(), on a miss only.
 // Lifetime   as TableCursor; it holds the version.
@@ -12,6 +13,7 @@
 #include <memory>
 #include <vector>
 
+#include "cache/page_stream.h"
 #include "levels/run_cursor.h"
 
 namespace cambium {
@@ -19,8 +21,9 @@ namespace cambium {
 class LevelCursor final : public TableCursor {
  public:
   // For compaction: yields tombstones too (`keep_tombstones`), and tells of the long values that newer entries hide.
-  LevelCursor(TableStore& trees, std::shared_ptr<const TableContent> version, std::span<const LevelRun> runs,
-              CursorOptions options, bool keep_tombstones = false);
+  // `streams`: for long scans; nullptr: everything is read through the cache.
+  LevelCursor(TableStore& trees, StreamBuffers* streams, std::shared_ptr<const TableContent> version,
+              std::span<const LevelRun> runs, CursorOptions options, bool keep_tombstones = false);
 
   Task<Status> seek(Bytes key, bool inclusive) override;
   Task<Status> next_page() override;
@@ -29,17 +32,31 @@ class LevelCursor final : public TableCursor {
 
  private:
   static constexpr std::size_t kPageEntriesMax = 256;
-  bool before(Bytes a, Bytes b) const noexcept { return forward_ ? a < b : b < a; }
   static bool exhausted(const RunCursor& run) noexcept { return !run.valid() && !run.at_end(); }
+  // What a run has on its current page. In `heads_`, at the same index: the order of its next entry.
+  struct Source {
+    RunCursor* run;
+    const Entry* at;
+    const Entry* end;
+    const format::EntryKind* kind;
+  };
+  std::uint64_t head_of(const Entry& entry) const noexcept;
+  bool before(std::size_t a, std::size_t b) const noexcept;
+  void show_pages();
   void merge();
-  void take(RunCursor& run);
-  void hide(RunCursor& run);
+  void merge_pages();
+  void take(Source& source);
+  void advance(std::size_t source) noexcept;
+  bool hide_older(std::size_t newest, std::size_t older);
   bool done() const noexcept;
 
   std::shared_ptr<const TableContent> version_;
   bool forward_;
   bool keep_tombstones_;
-  std::vector<std::unique_ptr<RunCursor>> runs_;  // newest first
+  std::vector<std::unique_ptr<PageStream>> streams_;  // of the runs
+  std::vector<std::unique_ptr<RunCursor>> runs_;      // newest first
+  std::vector<Source> sources_;                       // those with entries on their page, newest first
+  std::vector<std::uint64_t> heads_;
   std::vector<std::pair<PageRun, Generation>>* hidden_ = nullptr;
 };
 

@@ -33,8 +33,10 @@ struct LevelStats {
 class LevelStore final : public TableStore {
  public:
   // `sstable_pages_max`: where an sstable ends, about; a slice of a compaction has two.
-  LevelStore(PageCache& cache, TableStore& trees, std::uint64_t sstable_pages_max) noexcept
-      : cache_(cache), trees_(trees), sstable_pages_max_(sstable_pages_max) {}
+  // `streams`: for long scans and compaction; nullptr: they read through the cache.
+  LevelStore(PageCache& cache, TableStore& trees, std::uint64_t sstable_pages_max,
+             StreamBuffers* streams = nullptr) noexcept
+      : cache_(cache), trees_(trees), streams_(streams), sstable_pages_max_(sstable_pages_max) {}
 
   Task<Status> load(TableRoot& root) override;
   FindState find(const TableRoot& root, Bytes key, Lookup& lookup, FoundEntry& found) noexcept override;
@@ -58,6 +60,7 @@ class LevelStore final : public TableStore {
   SstableId& next_id() noexcept { return next_id_; }  // of all tables: builders run side by side
   TableStore& trees() noexcept { return trees_; }
   PageCache& cache() noexcept { return cache_; }
+  StreamBuffers* streams() noexcept { return streams_; }
   const LevelStats& stats() const noexcept { return stats_; }
 
  private:
@@ -73,6 +76,7 @@ class LevelStore final : public TableStore {
 
   PageCache& cache_;
   TableStore& trees_;
+  StreamBuffers* streams_;
   std::uint64_t sstable_pages_max_;
   SstableId next_id_{1};
   LevelStats stats_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "levels/run_cursor.h"
 
+#include <algorithm>
+
 namespace cambium {
 
 Task<Status> RunCursor::seek(Bytes key, bool inclusive) {
@@ -21,6 +23,20 @@ Task<Status> RunCursor::seek(Bytes key, bool inclusive) {
   Status done = co_await open_table(key, inclusive);
   while (done && !valid() && !at_end()) done = co_await next_page();
   co_return done;
+}
+
+std::span<const Entry> RunCursor::rest() const noexcept {
+  if (cursor_ == nullptr || !cursor_->valid()) return {};
+  std::span<const Entry> entries = cursor_->rest_of_page();
+  if (trimmed_) {
+    const Bytes low(run_.tables[table_]->min_key);
+    if (entries.back().key < low) {
+      const auto end =
+          std::partition_point(entries.begin(), entries.end(), [&](const Entry& entry) { return !(entry.key < low); });
+      entries = entries.first(static_cast<std::size_t>(end - entries.begin()));
+    }
+  }
+  return entries;
 }
 
 Task<Status> RunCursor::open_table(Bytes key, bool inclusive) {

@@ -24,6 +24,8 @@ class RunCursor {
   // Nothing beyond the current page.
   bool at_end() const noexcept { return ended_ || (cursor_ != nullptr && table_done() && !has_next_table()); }
   TableCursor& page() noexcept { return *cursor_; }
+  // The entries of the current page that are part of the run, from the current one on.
+  std::span<const Entry> rest() const noexcept;
 
  private:
   bool forward() const noexcept { return options_.direction == Direction::forward; }

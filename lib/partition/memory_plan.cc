@@ -14,8 +14,8 @@ namespace cambium {
 
 std::uint64_t MemoryPlan::arena_bytes() const noexcept {
   return cache_frames * kPageBytes + wal_group_bytes * wal_groups +
-         staging_bytes * (staging_buffers + compaction_buffers) + space_pages * kPageBytes +
-         format::kSuperblockPages * kPageBytes;
+         staging_bytes * (staging_buffers + compaction_buffers) + stream_piece_bytes * stream_pieces +
+         space_pages * kPageBytes + format::kSuperblockPages * kPageBytes;
 }
 
 namespace {
@@ -62,6 +62,8 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
   plan.staging_buffers = memory < 8 * MiB ? 4 : (memory < 64 * MiB ? 6 : 8);
   plan.compaction_buffers = memory < 64 * MiB ? 2 : 4;
   plan.staging_bytes = std::clamp(std::bit_floor(memory / 64), 16 * KiB, 256 * KiB);
+  plan.stream_piece_bytes = std::clamp(std::bit_floor(memory / 512), 8 * KiB, 256 * KiB);
+  plan.stream_pieces = memory < 2 * MiB ? 0 : (memory < 16 * MiB ? 12 : 32);
   plan.space_pages = memory < 8 * MiB ? 4 : 16;
   plan.key_index_bytes = std::max<std::uint64_t>(memory / 32, KeyIndex::kBytesMin);
 
@@ -71,7 +73,8 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
   const std::uint64_t buffers = BufferSet::kBuffersMax * plan.buffer_bytes + plan.buffer_bytes / 4;
   const std::uint64_t fixed = buffers + plan.wal_group_bytes * plan.wal_groups +
                               plan.staging_bytes * (plan.staging_buffers + plan.compaction_buffers) +
-                              (plan.space_pages + 4) * kPageBytes + plan.key_index_bytes;
+                              plan.stream_piece_bytes * plan.stream_pieces + (plan.space_pages + 4) * kPageBytes +
+                              plan.key_index_bytes;
   const std::uint64_t left = memory > fixed ? memory - fixed : 0;
   const std::uint64_t cache = options.cache_bytes != 0 ? options.cache_bytes : left - left / 32;
   if (cache > left || fixed < plan.buffer_bytes) {  // the latter: absurd sizes wrap round

@@ -4,6 +4,7 @@
 //   write buffers   3 x an eighth, and an eighth of that again for sorting and merging a buffer
 //   staging         up to 8 x 256 KiB for pages on their way to the device
 //   compaction      2 or 4 more of them, for level stores
+//   streams         up to 32 x 256 KiB, a thirty-second or a sixteenth, for long scans and compaction
 //   key index       a thirty-second (tree/key_index.h)
 //   log             with one: 3 or 4 buffers for its groups, up to 256 KiB each
 //   cache           the rest, less 1/32 of it for the cache's own tables
@@ -26,6 +27,8 @@ struct MemoryPlan {
   std::uint64_t sstable_pages_max() const noexcept {  // half a write buffer, up to 16 MiB
     return std::clamp<std::uint64_t>(buffer_bytes / 2 / kPageBytes, 8, 4096);
   }
+  std::uint64_t stream_piece_bytes;
+  std::uint64_t stream_pieces;    // 0: long scans go through the cache
   std::uint64_t space_pages;      // staging of space map pages
   std::uint64_t wal_group_bytes;  // one staging buffer of the log
   std::uint64_t wal_groups;       // 0 = no log

@@ -40,7 +40,7 @@ Task<Result<std::unique_ptr<PartitionState>>> PartitionState::open(Core& core, O
   }
   if (!opened) {
     if (state->background_running) co_await state->stop_background();
-    if (state->cache) co_await state->cache->drained();
+    co_await state->reads_drained();
     if (state->device) state->device->close();
     co_return opened.error();
   }
@@ -136,6 +136,13 @@ Status PartitionState::map_memory() {
   compaction_staging = std::make_unique<WriteGroup>(*device, at, plan.compaction_buffers, plan.staging_bytes,
                                                     arena->index_of(at, compaction_bytes));
   at += compaction_bytes;
+  const std::size_t stream_bytes = plan.stream_piece_bytes * plan.stream_pieces;
+  if (stream_bytes != 0) {
+    streams = std::make_unique<StreamBuffers>(*device, at, plan.stream_pieces,
+                                              static_cast<std::uint32_t>(plan.stream_piece_bytes / kPageBytes),
+                                              arena->index_of(at, stream_bytes));
+    at += stream_bytes;
+  }
   space_staging = std::make_unique<WriteGroup>(*device, at, plan.space_pages, kPageBytes,
                                                arena->index_of(at, plan.space_pages * kPageBytes));
   at += plan.space_pages * kPageBytes;
@@ -147,9 +154,9 @@ Status PartitionState::map_memory() {
   }
   CAMBIUM_ASSERT(at == arena->data() + frames_begin);
   cache = std::make_unique<PageCache>(*device, *arena, at, plan.cache_frames, 0);  // see set_file_id()
-  trees = std::make_unique<TreeStore>(*cache);
-  sstables = std::make_unique<TreeStore>(*cache, TreeStore::Of::sstables);
-  levels = std::make_unique<LevelStore>(*cache, *sstables, plan.sstable_pages_max());
+  trees = std::make_unique<TreeStore>(*cache, TreeStore::Of::tables, streams.get());
+  sstables = std::make_unique<TreeStore>(*cache, TreeStore::Of::sstables, streams.get());
+  levels = std::make_unique<LevelStore>(*cache, *sstables, plan.sstable_pages_max(), streams.get());
   key_index = std::make_unique<KeyIndex>(*cache, plan.key_index_bytes);
   buffers = std::make_unique<BufferSet>(plan.buffer_bytes);
   return {};
@@ -328,9 +335,15 @@ Task<Status> PartitionState::close() {
   co_await stop_background();
   Status logged = co_await end_log(flushed.has_value());
   if (flushed) flushed = std::move(logged);
-  co_await cache->drained();  // a scan that was dropped may have read ahead
+  co_await reads_drained();
   device->close();
   co_return flushed;
+}
+
+// A scan that was dropped may have read ahead.
+Task<void> PartitionState::reads_drained() {
+  if (cache) co_await cache->drained();
+  if (streams) co_await streams->drained();
 }
 
 // `clean`: the next open need not read the log, if the tables hold everything.

@@ -19,7 +19,7 @@ Task<void> wind_down(std::unique_ptr<PartitionState> state) {
   co_await state->stop_background();
   const Status ended = co_await state->end_log(false);
   static_cast<void>(ended);
-  co_await state->cache->drained();
+  co_await state->reads_drained();
   state->device->close();
 }
 

@@ -22,6 +22,7 @@
 #include <cambium/partition.h>
 #include <cambium/rt/gate.h>
 
+#include "cache/page_stream.h"
 #include "flush/buffer_set.h"
 #include "flush/committer.h"
 #include "flush/flusher.h"
@@ -63,6 +64,7 @@ class PartitionState {
   Task<Status> close();
   Task<void> stop_background();
   Task<Status> end_log(bool clean);
+  Task<void> reads_drained();
 
   // ---- writing (write_path.cc) ----
   Op<void> write_one(TableState& table, Bytes key, Bytes value, WriteKind kind, WriteOptions options);
@@ -121,6 +123,7 @@ class PartitionState {
   std::unique_ptr<WriteGroup> staging;  // node pages and overflow values
   std::unique_ptr<WriteGroup> space_staging;
   std::unique_ptr<WriteGroup> compaction_staging;  // of level stores, beside commits
+  std::unique_ptr<StreamBuffers> streams;          // null where memory is small
   std::unique_ptr<SpaceMap> space;
   std::unique_ptr<TreeStore> trees;
   std::unique_ptr<TreeStore> sstables;  // what the level store is made of

@@ -7,14 +7,21 @@
 #include <cambium/rt/check.h>
 
 #include "base/planted_bug.h"
+#include "cache/page_reader.h"
 #include "tree/tree_store.h"
 
 namespace cambium {
 
 using node::NodeView;
 
-TreeCursor::TreeCursor(PageCache& cache, const TableRoot& root, CursorOptions options)
-    : cache_(cache), root_(root), options_(options) {
+namespace {
+
+constexpr unsigned kWindowBeforeStream = 16;  // leaves of read-ahead; who wants less wants no stream either
+
+}  // namespace
+
+TreeCursor::TreeCursor(PageCache& cache, StreamBuffers* streams, const TableRoot& root, CursorOptions options)
+    : cache_(cache), streams_(streams), root_(root), options_(options) {
   fence_.reserve(kKeyBytesMax);
   scratch_.resize(kKeyBytesMax + NodeView::kKeySlack);
 }
@@ -51,15 +58,67 @@ Task<Status> TreeCursor::descend(Bytes key, bool inclusive) {
     if (forward() ? bound < branch.count() : bound > 0) {
       fence_.assign(scratch_.data(), branch.separator(bound, scratch_.data()));
       has_fence_ = true;
+      // The branch that comes next, so that a long scan need not wait for it.
+      if (level == 2 && window_ > 1) cache_.prefetch(branch.child(forward() ? bound : index - 1), 1);
     }
     above = std::move(page);
     above_index = index;
   }
   above.reset();
-  PageRef leaf = co_await check(fetch_page(cache_, pointer, 0));
-  co_await check(fitting(NodeView(leaf.bytes())));
-  enter_leaf(std::move(leaf), key, inclusive, true);
+  if (options_.bulk) start_stream();
+  const char* page = nullptr;
+  if (streaming()) page = co_await fetch_streamed(pointer);
+  if (page == nullptr) {
+    PageRef leaf = co_await check(fetch_page(cache_, pointer, 0));
+    co_await check(fitting(NodeView(leaf.bytes())));
+    page = leaf.bytes();
+    leaf_ = std::move(leaf);
+  }
+  enter_leaf(page, key, inclusive, true);
   co_return Status();
+}
+
+// ---- leaves in large reads ----------------------------------------------------------------------------------------
+
+// Do the leaves ahead lie where one read would get most of them?
+bool TreeCursor::lies_in_sequence(std::uint32_t piece_pages) const noexcept {
+  constexpr std::size_t kLook = 16;
+  const NodeView branch(branch_.bytes());
+  const std::size_t ahead = std::min(kLook, forward() ? branch.count() - 1 - index_ : index_);
+  const std::uint32_t here = branch.child(index_).page;
+  std::size_t near = 0;
+  for (std::size_t i = 1; i <= ahead; ++i) {
+    const std::uint32_t page = branch.child(forward() ? index_ + i : index_ - i).page;
+    near += (forward() ? page - here : here - page) < piece_pages ? 1 : 0;
+  }
+  return ahead >= kLook / 2 && near * 4 >= ahead * 3;
+}
+
+void TreeCursor::start_stream() {
+  if (streams_ == nullptr) return;
+  if (options_.stream == nullptr) {
+    own_stream_ = std::make_unique<PageStream>(*streams_, forward());
+    options_.stream = own_stream_.get();
+  }
+  if (options_.bulk || lies_in_sequence(options_.stream->piece_pages())) options_.stream->start(options_.bulk);
+}
+
+// The leaf at index_, when the stream has it and it is what its branch promises. What is not, the cache is asked for,
+// which says what is wrong.
+const char* TreeCursor::take_streamed(const format::ChildPointer& pointer) {
+  const char* const page = options_.stream->find(pointer.id());
+  if (page == nullptr || !verify_page(cache_.device(), page, pointer, 0, cache_.file_id())) return nullptr;
+  if (!fitting(NodeView(page))) return nullptr;
+  leaf_.reset();
+  return page;
+}
+
+Task<const char*> TreeCursor::fetch_streamed(format::ChildPointer pointer) {
+  const char* page = take_streamed(pointer);
+  if (page != nullptr) co_return page;
+  const bool there = co_await options_.stream->fetch(pointer.id());
+  if (there) page = take_streamed(pointer);
+  co_return page;
 }
 
 Task<Status> TreeCursor::seek(Bytes key, bool inclusive) {
@@ -97,9 +156,9 @@ Status TreeCursor::fitting(const NodeView& leaf) {
   return wrong == nullptr ? Status() : Status(misfit(cache_.device(), leaf.id(), wrong));
 }
 
-void TreeCursor::enter_leaf(PageRef leaf, Bytes from, bool inclusive, bool bounded) {
-  leaf_ = std::move(leaf);
-  const NodeView view(leaf_.bytes());
+// Requires: `page` is verified, and stays: leaf_ has it pinned, or the stream holds it.
+void TreeCursor::enter_leaf(const char* page, Bytes from, bool inclusive, bool bounded) {
+  const NodeView view(page);
   page_ = view.id();
   std::size_t first = 0;
   std::size_t end = view.count();
@@ -153,7 +212,7 @@ void TreeCursor::load_entries(const NodeView& leaf, std::size_t first, std::size
 // memory to wait for.
 void TreeCursor::warm_next(std::size_t entries) noexcept {
   warmer_.stop();
-  if (!branch_) return;
+  if (!branch_ || streaming()) return;
   const NodeView branch(branch_.bytes());
   const std::size_t next = forward() ? index_ + 1 : index_ - 1;
   if (next >= branch.count()) return;  // also when index_ - 1 wrapped around
@@ -187,6 +246,15 @@ TreeCursor::Move TreeCursor::move_to_sibling() {
   const NodeView branch(branch_.bytes());
   if (forward() ? index_ + 1 == branch.count() : index_ == 0) return Move::descend;
   const std::size_t next = forward() ? index_ + 1 : index_ - 1;
+  if (streaming()) {
+    const std::size_t left = std::exchange(index_, next);
+    const char* const page = take_streamed(branch.child(next));
+    if (page != nullptr) {
+      enter_leaf(page, Bytes(), true, false);
+      return Move::done;
+    }
+    index_ = left;
+  }
   // A hint leads to a leaf that was compared with its bounds before; the way through the hash table compares.
   const PageCache::Hint hint = cache_.guess_child(branch_.frame(), next, true);
   const FrameIndex frame =
@@ -198,9 +266,9 @@ TreeCursor::Move TreeCursor::move_to_sibling() {
     return Move::miss;  // which says what is wrong
   }
   cache_.touch(frame);
-  PageRef leaf = cache_.take_prefetched(frame);
-  read_ahead(false);
-  enter_leaf(std::move(leaf), Bytes(), true, false);
+  leaf_ = cache_.take_prefetched(frame);
+  if (!streaming()) read_ahead(false);
+  enter_leaf(leaf_.bytes(), Bytes(), true, false);
   return Move::done;
 }
 
@@ -216,15 +284,22 @@ Task<Status> TreeCursor::next_page() {
   if (move == Move::miss) {
     const std::size_t here = index_;
     index_ = forward() ? index_ + 1 : index_ - 1;
-    read_ahead(true);
     const format::ChildPointer pointer = NodeView(branch_.bytes()).child(index_);
-    Result<PageRef> leaf = co_await fetch_page(cache_, pointer, 0);
-    Status good = leaf ? fitting(NodeView(leaf->bytes())) : Status(leaf.error());
-    if (!good) {  // a page that failed is not passed by: the next call meets it again
-      index_ = here;
-      co_return good;
+    if (window_ >= std::max(options_.readahead_pages, kWindowBeforeStream)) start_stream();
+    const char* page = nullptr;
+    if (streaming()) page = co_await fetch_streamed(pointer);
+    if (page == nullptr) {
+      read_ahead(true);
+      Result<PageRef> leaf = co_await fetch_page(cache_, pointer, 0);
+      Status good = leaf ? fitting(NodeView(leaf->bytes())) : Status(leaf.error());
+      if (!good) {  // a page that failed is not passed by: the next call meets it again
+        index_ = here;
+        co_return good;
+      }
+      leaf_ = std::move(*leaf);
+      page = leaf_.bytes();
     }
-    enter_leaf(std::move(*leaf), Bytes(), true, false);
+    enter_leaf(page, Bytes(), true, false);
   } else if (move == Move::descend) {
     const std::string fence = fence_;
     Status status = co_await descend(fence, forward() && !CAMBIUM_PLANTED(fence_entry_skipped));

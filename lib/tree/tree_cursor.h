@@ -3,16 +3,19 @@
 //
 // It pins the current leaf and the branch above it, no more, so that many cursors fit a small cache; leaving a branch
 // means one descent from the root by the fence key (once in about 150 leaves). Read-ahead comes from the branch, which
-// knows the next leaves: the window doubles with every leaf up to the limit.
+// knows the next leaves: the window doubles with every leaf up to the limit. From there on, and from the start in bulk,
+// leaves that lie one behind the other are read by a PageStream.
 //
 // Suspends   seek() and next_page(), on a miss only.
 // Lifetime   entries are valid until the cursor moves; the root's generation stays live while the cursor is.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "cache/page_cache.h"
+#include "cache/page_stream.h"
 #include "table_store.h"
 #include "tree/leaf_warmer.h"
 
@@ -20,7 +23,8 @@ namespace cambium {
 
 class TreeCursor final : public TableCursor {
  public:
-  TreeCursor(PageCache& cache, const TableRoot& root, CursorOptions options);
+  // `streams`: nullptr: everything is read through the cache.
+  TreeCursor(PageCache& cache, StreamBuffers* streams, const TableRoot& root, CursorOptions options);
 
   Task<Status> seek(Bytes key, bool inclusive) override;
   Task<Status> next_page() override;
@@ -34,15 +38,22 @@ class TreeCursor final : public TableCursor {
   std::size_t choose_child(const node::NodeView& branch, Bytes key, bool inclusive) const noexcept;
   bool within_fence(const node::NodeView& leaf) noexcept;
   Status fitting(const node::NodeView& leaf);
-  void enter_leaf(PageRef leaf, Bytes from, bool inclusive, bool bounded);
+  void enter_leaf(const char* page, Bytes from, bool inclusive, bool bounded);
+  bool streaming() const noexcept { return options_.stream != nullptr && options_.stream->running(); }
+  bool lies_in_sequence(std::uint32_t piece_pages) const noexcept;
+  void start_stream();
+  const char* take_streamed(const format::ChildPointer& pointer);
+  Task<const char*> fetch_streamed(format::ChildPointer pointer);
   void load_entries(const node::NodeView& leaf, std::size_t first, std::size_t end);
   void read_ahead(bool missed);
   void warm_next(std::size_t entries) noexcept;
 
   PageCache& cache_;
+  StreamBuffers* streams_;
   TableRoot root_;
   CursorOptions options_;
-  PageRef leaf_;
+  std::unique_ptr<PageStream> own_stream_;
+  PageRef leaf_;           // empty when the stream has it
   PageRef branch_;         // the leaf's parent; empty when the leaf is the root
   std::size_t index_ = 0;  // of the leaf in the branch
   std::string fence_;      // where the branch's neighbour begins, in the direction of travel

@@ -146,7 +146,7 @@ void TreeStore::find_many(const TableRoot& root, std::span<MultiLookup> lookups)
 }
 
 std::unique_ptr<TableCursor> TreeStore::cursor(const TableRoot& root, CursorOptions options) {
-  return std::make_unique<TreeCursor>(cache_, root, options);
+  return std::make_unique<TreeCursor>(cache_, streams_, root, options);
 }
 
 std::unique_ptr<SortedBuilder> TreeStore::builder(PageWriter& writer, BuilderOptions options) {

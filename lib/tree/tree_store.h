@@ -28,7 +28,9 @@ class TreeStore final : public TableStore {
  public:
   // Whose trees these are: tables of kind tree, or the sstables of a level store, which have tombstones.
   enum class Of : std::uint8_t { tables, sstables };
-  explicit TreeStore(PageCache& cache, Of of = Of::tables) noexcept : cache_(cache), of_(of) {}
+  // `streams`: what long scans read through; nullptr: they use the cache.
+  explicit TreeStore(PageCache& cache, Of of = Of::tables, StreamBuffers* streams = nullptr) noexcept
+      : cache_(cache), of_(of), streams_(streams) {}
 
   FindState find(const TableRoot& root, Bytes key, Lookup& lookup, FoundEntry& found) noexcept override;
   void find_many(const TableRoot& root, std::span<MultiLookup> lookups) noexcept override;
@@ -46,6 +48,7 @@ class TreeStore final : public TableStore {
 
   PageCache& cache_;
   Of of_;
+  StreamBuffers* streams_;
 };
 
 }  // namespace cambium

@@ -19,7 +19,7 @@ ModelSetup model_setup(std::uint64_t seed, std::uint64_t cache_pages, std::uint6
   setup.options.path = "model.cambium";
   setup.options.cache_bytes = cache_pages * kPageBytes;
   setup.options.write_buffer_bytes = cache_pages < 256 ? 64 * KiB : cache_pages * 1 * KiB;
-  setup.options.memory_bytes = setup.options.cache_bytes + 4 * setup.options.write_buffer_bytes + 2 * MiB;
+  setup.options.memory_bytes = setup.options.cache_bytes * 9 / 8 + 4 * setup.options.write_buffer_bytes + 2 * MiB;
   return setup;
 }
 

@@ -151,6 +151,25 @@ TEST_CASE("tree cursor: an empty table has nothing in either direction") {
   }
 }
 
+TEST_CASE("tree cursor: a long scan of leaves that lie one behind the other reads many at once, past the cache") {
+  const bool bulk = GENERATE(false, true);
+  const Direction direction = GENERATE(Direction::forward, Direction::reverse);
+  CAPTURE(bulk, direction == Direction::forward);
+  TreeFixture tree(32, 2048);
+  Batch batch;
+  for (unsigned i = 0; i < 12'000; ++i) batch["key" + std::to_string(100'000 + i)] = std::string(200, 'v');
+  tree.apply(batch);
+  const std::uint64_t cached_before = tree.cache->stats().reads;
+  const Pairs seen = tree.read(tree.root, {.direction = direction, .bulk = bulk});
+  CHECK(seen == expected(tree.model, direction, {}, true, tree.model.size()));
+  const std::uint64_t pages = tree.root.node_pages - tree.root.node_pages / 20;  // about: leaves
+  CHECK(tree.streams.reads() >= (bulk ? pages : pages / 4) / TreeFixture::kPiecePages);
+  CHECK(tree.streams.reads() <= pages / TreeFixture::kPiecePages * 5 / 4 + 8);
+  CHECK(tree.cache->stats().reads - cached_before <= (bulk ? pages / 20 : pages * 3 / 4));
+  tree.base.settle();
+  CHECK(tree.streams.free_count() == tree.streams.count());
+}
+
 // A page that could not be read is not a page that was read: the next call meets it again.
 TEST_CASE("tree cursor: after an error the walk resumes at the page that failed, it never skips one") {
   const auto seed = static_cast<std::uint64_t>(GENERATE(range(1, 41)));
@@ -171,7 +190,7 @@ TEST_CASE("tree cursor: after an error the walk resumes at the page that failed,
     cursor->skip_page();
     if (cursor->at_end()) break;
     // Sticky half of the time: a read ahead that fails alone is made up for by the read that needs the page.
-    if (random.chance(0.3)) {
+    if (random.chance(0.5)) {
       tree.base.disk().plan({.kind = rt::IoKind::read, .operation = random.below(3), .sticky = random.chance(0.5)});
     }
     const Status moved = tree.base.run(cursor->next_page());

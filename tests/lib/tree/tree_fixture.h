@@ -15,6 +15,7 @@
 
 #include "cache/overflow_value.h"
 #include "cache/page_cache.h"
+#include "cache/page_stream.h"
 #include "cache/page_writer.h"
 #include "lib/node/key_sets.h"
 #include "lib/space/device_fixture.h"
@@ -115,15 +116,18 @@ class TreeFixture {
  public:
   static constexpr std::size_t kSlotBytes = 16 * kPageBytes;
   static constexpr std::size_t kSlots = 6;
+  static constexpr std::size_t kPieces = 12;
+  static constexpr std::uint32_t kPiecePages = 8;
 
   explicit TreeFixture(std::size_t frames, std::uint64_t file_pages = 256,
                        const SimOptions& options = {.seed = 1, .eager = true})
-      : base(file_pages, options, frames + frames / 64 + kSlots * 16 + 16),
+      : base(file_pages, options, frames + frames / 64 + kSlots * 16 + kPieces * kPiecePages + 16),
         space(SpaceMap::format(base.device(), file_pages, kFileId)),
         cache(std::make_unique<PageCache>(base.device(), base.arena(), base.memory(frames + frames / 64 + 1), frames,
                                           kFileId)),
         staging(base.device(), base.memory(kSlots * 16), kSlots, kSlotBytes, -1),
-        store(*cache) {
+        streams(base.device(), base.memory(kPieces * kPiecePages), kPieces, kPiecePages, -1),
+        store(*cache, TreeStore::Of::tables, &streams) {
     commit();
   }
 
@@ -229,6 +233,7 @@ class TreeFixture {
   std::unique_ptr<SpaceMap> space;
   std::unique_ptr<PageCache> cache;
   WriteGroup staging;
+  StreamBuffers streams;
   TreeStore store;
   TableRoot root;
   Generation generation{1};
