@@ -109,11 +109,10 @@ LearnedRow run_shape(const std::string& shape, const LearnedOptions& options, Re
     };
   };
   const std::string title = "gets, " + shape;
-  const std::vector<Series> all =
-      report.alternate({.title = title,
-                        .sides = {{"learned", "index = learned", "get", gets_of(tables[0])},
-                                  {"plain", "index = plain", "get", gets_of(tables[1])}}},
-                       options.repetitions);
+  const std::vector<Series> all = report.alternate({.title = title,
+                                                    .sides = {{"learned", "index = learned", "get", gets_of(tables[0])},
+                                                              {"plain", "index = plain", "get", gets_of(tables[1])}}},
+                                                   options.repetitions);
   report.verdict({.title = title, .ours = "learned", .theirs = "plain", .goal = options.goal}, all[0].rates(),
                  all[1].rates());
   for (std::size_t i = 0; i < 2; ++i) {
@@ -148,7 +147,8 @@ int main(int argc, char** argv) {
   const ScratchDir scratch(options.dir, options.keep);
   Report report("bench_learned", scratch.path(),
                 options.describe({{"lookups", std::to_string(options.lookup_count)},
-                                  {"cache", std::to_string(options.cache_bytes >> 10) + " KiB"}}), options.json_path);
+                                  {"cache", std::to_string(options.cache_bytes >> 10) + " KiB"}}),
+                options.json_path);
   std::vector<LearnedRow> rows;
   for (const char* shape : kKeyShapes) rows.push_back(run_shape(shape, options, report, scratch));
   std::printf("\n%-12s | %9s %9s | %8s %8s %6s | %8s %8s | %8s %9s\n", "keys", "plain", "learned", "plain", "learned",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Keys of the shapes that an index meets: uniform (16 random bytes), sequential (16 digits), clustered (a thousand users
-// far apart, the events of each dense), dictionary (words of syllables).
+// Keys of the shapes that an index meets: uniform (16 random bytes), sequential (16 digits), clustered (a thousand
+// users far apart, the events of each dense), dictionary (words of syllables).
 #pragma once
 
 #include <cstdint>

@@ -59,8 +59,8 @@ class Table {
 struct TableInfo {
   Table table;
   std::uint64_t entries = 0;
-  std::uint64_t pages = 0;  // of 4 KiB, those of long values included
-  std::uint64_t bytes = 0;  // the same as bytes
+  std::uint64_t pages = 0;                   // of 4 KiB, those of long values included
+  std::uint64_t bytes = 0;                   // the same as bytes
   TableIndex index = TableIndex::automatic;  // as it was made
 };
 

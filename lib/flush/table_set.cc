@@ -121,7 +121,8 @@ Status read_catalog_row(Bytes key, Bytes value, TableSet& tables) {
   if ((row.height == 0) != row.root.empty()) return damaged("with a root that does not fit its height");
   if (row.kind != TableKind::tree && row.kind != TableKind::levels)
     return Error(Errc::unsupported, "a table of a kind this build does not know");
-  if (row.index > TableIndex::learned) return Error(Errc::unsupported, "a table with an index this build does not know");
+  if (row.index > TableIndex::learned)
+    return Error(Errc::unsupported, "a table with an index this build does not know");
   if (row.kind == TableKind::tree && row.index != TableIndex::automatic) return damaged("of a tree with an index");
   const TableId id{rt::load_be32(key.data() + 1)};
   const std::string_view name(value.data() + sizeof row, row.name_bytes);

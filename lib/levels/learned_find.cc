@@ -31,11 +31,7 @@ struct LearnedNote {
 static_assert(std::is_trivially_copyable_v<LearnedNote> && sizeof(LearnedNote) <= sizeof(Lookup::Note));
 
 FindState wait_for(Lookup& lookup, const format::ChildPointer& page, unsigned level, const LearnedNote* note) noexcept {
-  lookup = {.missing = page,
-            .level = level,
-            .started = true,
-            .source = lookup.source,
-            .stage = Lookup::Stage::learned};
+  lookup = {.missing = page, .level = level, .started = true, .source = lookup.source, .stage = Lookup::Stage::learned};
   if (note != nullptr) std::memcpy(lookup.note.bytes, note, sizeof *note);
   return FindState::missing;
 }

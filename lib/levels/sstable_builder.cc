@@ -14,7 +14,7 @@ using format::EntryKind;
 
 void SstableBuilder::begin(Bytes key) {
   index_.reset();
-  if (learned_pays(shape_.index, ~std::uint32_t{0})) index_.emplace();
+  if (wants_learned(shape_.index, writer_.space().used_pages(), writer_.cache().frames())) index_.emplace();
   tree_ = trees_.builder(writer_, {.leaves = index_ ? this : nullptr});
   table_ = std::make_shared<Sstable>();
   table_->id = next_id_;
@@ -67,7 +67,7 @@ Task<Status> SstableBuilder::end() {
     co_await check(write_filter());
   }
   key_hashes_.clear();
-  if (index_ && learned_pays(shape_.index, index_->leaf_count())) {
+  if (index_) {
     co_await check(write_index());
   }
   writer_.track(nullptr);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Builds a run of sstables from a sorted stream: trees by the builder of trees, a filter behind each, and a learned index
-// behind that where one is wanted and pays (learned_pays()), cut at a size.
+// Builds a run of sstables from a sorted stream: trees by the builder of trees, a filter behind each, and a learned
+// index behind that where one is wanted (index_choice.h) and pays, cut at a size.
 //
 // Units      in memory until an sstable ends: 8 bytes per key, and with a learned index 12 and its bound per leaf.
 // Errors     no_space, io from writing: the pages belong to the writer's commit, which is to be given up.
@@ -57,9 +57,9 @@ class SstableBuilder final : private LeafSink {
   PageWriter& writer_;
   SstableShape shape_;
   SstableId& next_id_;
-  std::unique_ptr<SortedBuilder> tree_;    // of the sstable being built
-  std::shared_ptr<Sstable> table_;         // the same
-  std::vector<std::uint64_t> key_hashes_;  // of its keys
+  std::unique_ptr<SortedBuilder> tree_;       // of the sstable being built
+  std::shared_ptr<Sstable> table_;            // the same
+  std::vector<std::uint64_t> key_hashes_;     // of its keys
   std::optional<LearnedIndexBuilder> index_;  // likewise
   std::uint64_t pages_before_ = 0;            // of the writer, when it was begun
   std::vector<SstablePtr> done_;

@@ -64,7 +64,8 @@ const char* validate_learned_directory(const char* page) noexcept {
   std::memcpy(&header, page, sizeof header);
   const bool level = header.page.level == 0 || header.page.level == format::kLearnedDirectoryLevel;
   if (header.page.type != format::PageType::learned_directory || !level) return "is no page of a directory";
-  if (header.page.count == 0 || header.page.count > format::kDirectoryLeaves) return "has an impossible count of leaves";
+  if (header.page.count == 0 || header.page.count > format::kDirectoryLeaves)
+    return "has an impossible count of leaves";
   if (header.reserved0 != 0 || !all_zero(header.reserved1, std::size(header.reserved1))) return "has unknown fields";
   std::uint64_t before = 0;
   for (std::size_t i = 0; i < header.page.count; ++i) {

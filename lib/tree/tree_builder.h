@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Builds a tree from a sorted stream, bottom up, every node full: the sorted load.
 //
-// Each level has a packer; a finished node becomes an entry of the level above. Nothing is read. Where somebody wants to
-// know of the leaves, they come first in the file, in order, and the branches after the last of them.
+// Each level has a packer; a finished node becomes an entry of the level above. Nothing is read. Where somebody wants
+// to know of the leaves, they come first in the file, in order, and the branches after the last of them.
 //
 // Invariants
 //   1. Keys ascend strictly (add() refuses others).

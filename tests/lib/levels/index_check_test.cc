@@ -39,9 +39,7 @@ class Forger {
     table_ = *version_of(levels_.root).runs().front().tables.front();
     REQUIRE(table_.index.directory_pages() == 2);
   }
-  std::string peek(PageId page) {
-    return levels_.tree.base.disk().peek(kFile, raw(page) * kPageBytes, kPageBytes);
-  }
+  std::string peek(PageId page) { return levels_.tree.base.disk().peek(kFile, raw(page) * kPageBytes, kPageBytes); }
   std::uint32_t poke(PageId page, std::string bytes) {
     const std::uint32_t checksum = format::seal_page(bytes.data());
     levels_.tree.base.disk().poke(kFile, raw(page) * kPageBytes, bytes);
@@ -118,9 +116,8 @@ TEST_CASE("index check: pages of an index that are not what they should be are d
   Forger forger;
   PageId named = forger.table().index.root.id();
   SECTION("a root of another number of leaves") {
-    forger.forge_root([](std::string& page) {
-      ++reinterpret_cast<format::LearnedRootHeader*>(page.data())->leaf_count;
-    });
+    forger.forge_root(
+        [](std::string& page) { ++reinterpret_cast<format::LearnedRootHeader*>(page.data())->leaf_count; });
   }
   SECTION("a directory page out of its place") {
     named = forger.table().directory_page(1);
@@ -131,9 +128,8 @@ TEST_CASE("index check: pages of an index that are not what they should be are d
   }
   SECTION("a directory page with heads out of order") {
     named = forger.table().directory_page(0);
-    forger.forge_directory(0, [](std::string& page) {
-      rt::store_le64(page.data() + format::kDirectoryHeads + 80, ~std::uint64_t{0});
-    });
+    forger.forge_directory(
+        0, [](std::string& page) { rt::store_le64(page.data() + format::kDirectoryHeads + 80, ~std::uint64_t{0}); });
   }
   SECTION("a node where the root should be") {
     const std::string leaf = forger.peek(forger.table().leaf_page(3));
