@@ -70,11 +70,9 @@ struct Lookup {
   // Where a table has several sources of entries (sstables): the one being asked, and how far that is.
   std::uint32_t source = 0;
   enum class Stage : std::uint8_t { next, filter, learned, index } stage = Stage::next;
-  // The source's own, while it waits: room that costs nothing, as it is not looked at before it was written.
   struct Note {
-    Note() noexcept {}  // NOLINT: leaves the bytes as they are
     alignas(8) unsigned char bytes[56];
-  } note = {};
+  } note = {};  // the source's own, while it waits
 };
 
 struct FoundEntry {

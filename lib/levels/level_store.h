@@ -8,6 +8,9 @@
 // Everything in it is made of trees, reached through the TableStore of trees: the manifest, and each sstable. A flush
 // writes its sorted changes as a new run of level 0; compaction (compaction.h) merges runs downwards.
 //
+// A point asks the runs one after the other: the sstable's filter, then the branches of its tree, or its learned index
+// where it has one (learned_find.cc).
+//
 // Errors     corruption, io, no_space, as the trees beneath.
 #pragma once
 

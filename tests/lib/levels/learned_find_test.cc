@@ -19,10 +19,13 @@ std::uint64_t sstables_with_index(const TableRoot& root) {
   return count;
 }
 
-// Four or five entries fill a leaf, so that few keys have many leaves.
+// Four or five entries fill a leaf, so that few keys have many leaves. A few values lie in extents of their own, in the
+// midst of the pages of their sstable.
 Batch batch_of(rt::Random& random, const std::vector<std::string>& keys) {
   Batch batch;
-  for (const std::string& key : keys) batch[key] = std::string(800 + random.below(100), key.back());
+  for (const std::string& key : keys) {
+    batch[key] = std::string(random.chance(0.01) ? 9000 : 800 + random.below(100), key.back());
+  }
   return batch;
 }
 

@@ -96,7 +96,7 @@ TEST_CASE("tree builder: whoever wants to know is told of every leaf, and the le
   rt::Random random(3);
   TreeFixture tree(512);
   for (int i = 0; i < 20'000; ++i) {
-    tree.model[test::random_key(random, static_cast<KeyShape>(0))] = std::string(random.below(60), 'v');
+    tree.model[test::random_key(random, static_cast<KeyShape>(0))] = std::string(150 + random.below(60), 'v');
   }
   PageWriter writer = tree.make_writer();
   std::vector<PageRun> runs;
