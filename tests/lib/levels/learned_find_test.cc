@@ -14,7 +14,7 @@ using namespace test;
 std::uint64_t sstables_with_index(const TableRoot& root) {
   std::uint64_t count = 0;
   for (const LevelRun& run : version_of(root).runs()) {
-    for (const SstablePtr& table : run.tables) count += table->index.leaves != 0 ? 1 : 0;
+    for (const SstablePtr& table : run.tables) count += table->index.leaves != 0 ? 1u : 0u;
   }
   return count;
 }
