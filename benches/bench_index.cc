@@ -15,6 +15,7 @@
 #include "base/huge_memory.h"
 #include "base/random.h"
 #include "harness/fail.h"
+#include "harness/key_shapes.h"
 #include "harness/options.h"
 #include "harness/runner.h"
 #include "levels/blocked_filter.h"
@@ -35,42 +36,6 @@ struct IndexOptions : Options {
 };
 
 constexpr std::uint64_t kFileId = 1;
-
-// ---- keys ---------------------------------------------------------------------------------------------------------
-
-std::string dictionary_word(rt::Random& random) {
-  static constexpr const char* kSyllables[] = {"an", "ber", "con", "de", "er", "fo", "ge",  "in", "ma",
-                                               "no", "pre", "ra",  "se", "ti", "un", "ver", "ya", "zu"};
-  std::string word;
-  for (std::uint64_t n = random.between(4, 12); n != 0; --n) word += kSyllables[random.below(std::size(kSyllables))];
-  return word;
-}
-
-std::string make_key(const std::string& kind, rt::Random& random, std::uint64_t i) {
-  if (kind == "sequential") {
-    char digits[24];
-    std::snprintf(digits, sizeof digits, "%016llu", static_cast<unsigned long long>(i));
-    return digits;
-  }
-  if (kind == "clustered") {  // 1,000 users far apart, the events of each dense
-    const std::uint64_t user = mix64(random.below(1000));
-    return Bytes(u64_key(user & ~std::uint64_t{0xffffffffff})).str().substr(0, 3) +
-           Bytes(u64_key(random.below(100'000'000))).str().substr(3);
-  }
-  if (kind == "dictionary") return dictionary_word(random);
-  std::string key(16, '\0');
-  random.bytes(key.data(), key.size());
-  return key;
-}
-
-std::vector<std::string> make_keys(const std::string& kind, std::uint64_t count, std::uint64_t seed) {
-  rt::Random random(seed);
-  std::vector<std::string> keys(count);
-  for (std::uint64_t i = 0; i < count; ++i) keys[i] = make_key(kind, random, i);
-  std::sort(keys.begin(), keys.end());
-  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
-  return keys;
-}
 
 // ---- the two indexes ----------------------------------------------------------------------------------------------
 
@@ -217,33 +182,6 @@ struct IndexRow {
 
 // CPU time: nothing here waits, so what others did meanwhile does not count.
 double median_ns(const Series& series) { return 1e3 * spread_of(series.cpu_us_per_operation()).median; }
-
-// Keys in the order of their use, back to back, so that fetching them costs little, and the same on both sides.
-struct Asked {
-  std::string bytes;
-  std::vector<std::uint32_t> ends;
-
-  template <class Find>
-  std::uint64_t ask(Find&& find) const {
-    std::uint64_t sum = 0;
-    std::uint32_t begin = 0;
-    for (const std::uint32_t end : ends) {
-      sum += find(Bytes(bytes.data() + begin, end - begin));
-      begin = end;
-    }
-    return sum;
-  }
-};
-
-Asked draw(const std::vector<std::string>& keys, std::uint64_t count, std::uint64_t seed) {
-  rt::Random random(seed);
-  Asked asked;
-  for (std::uint64_t i = 0; i < count; ++i) {
-    asked.bytes += keys[random.below(keys.size())];
-    asked.ends.push_back(static_cast<std::uint32_t>(asked.bytes.size()));
-  }
-  return asked;
-}
 
 void compare_answers(const Asked& asked, const BranchIndex& branches, const LearnedIndex& learned, IndexRow& row) {
   std::uint64_t shared = 0;
@@ -491,7 +429,7 @@ int main(int argc, char** argv) {
                                   {"filter", std::to_string(options.filter_bytes >> 20) + " MiB"}}),
                 options.json_path);
   std::vector<IndexRow> rows;
-  for (const char* kind : {"uniform", "sequential", "clustered", "dictionary"}) {
+  for (const char* kind : kKeyShapes) {
     rows.push_back(run_index(kind, options, report));
   }
   run_filters(options, report);

@@ -36,6 +36,8 @@ class TableContent {
  public:
   virtual ~TableContent() = default;
   virtual std::uint64_t entries() const noexcept = 0;
+  // Bits of the superblock's features_needed that a file with this version has to have.
+  virtual std::uint64_t features_needed() const noexcept { return 0; }
 };
 
 // A version of a table.
@@ -43,6 +45,7 @@ struct TableRoot {
   TableRoot() noexcept = default;  // no aggregate: coroutines take it by value
   format::ChildPointer pointer;
   std::uint32_t height = 0;  // levels; 0 = empty
+  TableIndex index = TableIndex::automatic;
   std::uint64_t node_pages = 0;
   std::uint64_t overflow_pages = 0;
   mutable FrameIndex frame = kNoFrame;          // where the root page was last seen
@@ -66,7 +69,10 @@ struct Lookup {
   node::ChildPromise promise = {};  // of that branch about `missing`
   // Where a table has several sources of entries (sstables): the one being asked, and how far that is.
   std::uint32_t source = 0;
-  enum class Stage : std::uint8_t { next, filter, index } stage = Stage::next;
+  enum class Stage : std::uint8_t { next, filter, learned, index } stage = Stage::next;
+  struct Note {
+    alignas(8) unsigned char bytes[56];
+  } note = {};  // the source's own, while it waits
 };
 
 struct FoundEntry {
@@ -169,6 +175,20 @@ class PageVisitor {
   virtual Task<Status> pace(std::uint64_t pages_read);
 };
 
+// Whoever wants to know of the leaves that a builder makes.
+class LeafSink {
+ public:
+  virtual ~LeafSink() = default;
+  // The next leaf, and the lower bound that a branch holds for it (that of the first is open, and empty).
+  virtual void leaf(Bytes bound, const format::ChildPointer& pointer) = 0;
+};
+
+struct BuilderOptions {
+  TableIndex index = TableIndex::automatic;  // of the table to be built
+  // Told of every leaf; then no branch is written before the last leaf, and they wait in memory for it.
+  LeafSink* leaves = nullptr;
+};
+
 // Builds an immutable table from a sorted stream, every node full. Nothing is read.
 //
 // Lifetime   keys and values are copied by add().
@@ -202,7 +222,7 @@ class TableStore {
   virtual std::unique_ptr<TableCursor> cursor(const TableRoot& root, CursorOptions options) = 0;
 
   // A new table. Its pages go through `writer`, which outlives it.
-  virtual std::unique_ptr<SortedBuilder> builder(PageWriter& writer) = 0;
+  virtual std::unique_ptr<SortedBuilder> builder(PageWriter& writer, BuilderOptions options) = 0;
 
   // The table after the changes, which are sorted and unique. The old version stays as it is.
   virtual Task<Result<TableRoot>> apply(TableRoot root, std::span<const Change> changes, PageWriter& writer) = 0;

@@ -18,6 +18,13 @@ enum class TableKind : std::uint8_t {
   levels = 1,  // sorted runs in levels: for random writes
 };
 
+// How the sstables of a table of kind levels find the leaf of a key. On disk as it is.
+enum class TableIndex : std::uint8_t {
+  automatic = 0,  // plain, but for large sstables while the cache is small beside the file (under a 64th)
+  plain = 1,      // branch pages, as in a tree
+  learned = 2,    // lines over the keys, where an sstable is large enough and its keys are regular enough
+};
+
 template <class Id>
 constexpr std::underlying_type_t<Id> raw(Id id) noexcept {
   return static_cast<std::underlying_type_t<Id>>(id);

@@ -63,6 +63,8 @@ struct Stats {
   std::uint64_t filter_checks = 0;             // sstables whose filter a lookup asked
   std::uint64_t filter_negatives = 0;          // of these, reads of the sstable that were avoided
   std::uint64_t filter_false_positives = 0;    // sstables that were read and did not have the key
+  std::uint64_t learned_lookups = 0;           // of sstables, through their learned index
+  std::uint64_t learned_fallbacks = 0;         // of these, that went on through the branches
   std::uint64_t compactions = 0;               // merges that were finished
   std::uint64_t compaction_slices = 0;         // parts of merges that were built
   std::uint64_t compaction_pages_written = 0;  // by them

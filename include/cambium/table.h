@@ -34,7 +34,9 @@ enum class TableMode : std::uint8_t {
 };
 
 struct TableOptions {
-  TableKind kind = TableKind::tree;  // of a new table; one that is there keeps its own
+  // Of a new table; one that is there keeps its own.
+  TableKind kind = TableKind::tree;
+  TableIndex index = TableIndex::automatic;  // only of kind levels; Errc::invalid_argument otherwise
 };
 
 class Table {
@@ -60,6 +62,7 @@ struct TableInfo {
   std::uint64_t entries = 0;  // TableStats::entries says what that means in a level store
   std::uint64_t pages = 0;    // of 4 KiB, those of long values included
   std::uint64_t bytes = 0;    // the same as bytes
+  TableIndex index = TableIndex::automatic;  // as it was made
 };
 
 // How the background compaction of a level store stands. The policy is chosen anew after every 20,000 operations, by

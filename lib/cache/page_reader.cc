@@ -10,8 +10,10 @@
 #include "base/crc32c.h"
 #include "base/planted_bug.h"
 #include "base/text.h"
+#include "format/learned_index_page.h"
 #include "format/page_header.h"
 #include "format/space_page.h"
+#include "node/learned_page.h"
 #include "node/node_view.h"
 
 namespace cambium {
@@ -49,6 +51,10 @@ Status verify_page(const BlockDevice& device, const char* page, const format::Ch
     wrong = "has another level than its parent expects";
   } else if (level == format::kFilterLevel) {
     if (header.type != format::PageType::filter) wrong = "is no filter page";
+  } else if (level == format::kLearnedRootLevel) {
+    wrong = node::validate_learned_root(page);
+  } else if (level == format::kLearnedDirectoryLevel) {
+    wrong = node::validate_learned_directory(page);
   } else {
     wrong = node::validate_node(page);
     if (wrong == nullptr) wrong = node::validate_table_kinds(page);

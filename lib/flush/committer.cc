@@ -49,6 +49,7 @@ Task<Status> Committer::commit(PageWriter& writer, Change change) {
   next.catalog_pages = change.catalog_pages;
   next.sequence = raw(change.sequence);
   next.next_table_id = change.next_table_id;
+  next.features_needed |= change.features_needed;
 
   // (1) Every page of the new version is at the device, at full length.
   //     Crash: pages nobody refers to; the newest superblock is the old version.

@@ -65,6 +65,7 @@ class Committer {
     std::uint32_t catalog_pages;
     Sequence sequence;
     std::uint32_t next_table_id;
+    std::uint64_t features_needed = 0;  // besides those that the file needs already
   };
   // Steps 1-5; the caller publishes the new roots at once when it succeeds. Requires: the lane is held.
   Task<Status> commit(PageWriter& writer, Change change);

@@ -46,8 +46,15 @@ Task<Status> Publisher::commit(PageWriter& writer, std::vector<NewRoot>& roots, 
     Status failed = co_await give_up(writer, catalog.error());
     co_return failed;
   }
-  Committer::Change change{catalog->pointer, catalog->height, static_cast<std::uint32_t>(catalog->node_pages), sequence,
-                           edit != nullptr ? edit->next_table_id : committer_.record().next_table_id};
+  Committer::Change change{catalog->pointer,
+                           catalog->height,
+                           static_cast<std::uint32_t>(catalog->node_pages),
+                           sequence,
+                           edit != nullptr ? edit->next_table_id : committer_.record().next_table_id,
+                           edit != nullptr ? edit->features_needed : 0};
+  for (const NewRoot& root : roots) {
+    if (root.root.content) change.features_needed |= root.root.content->features_needed();
+  }
   Status committed = co_await committer_.commit(writer, change);
   catalog_moved_ = false;
   stats_.pages += writer.stats().pages;

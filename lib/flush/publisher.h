@@ -39,6 +39,7 @@ struct CatalogEdit {
   };
   std::vector<Row> rows;  // none of a table that gets a root by the same commit
   std::uint32_t next_table_id;
+  std::uint64_t features_needed = 0;  // by rows that come
 };
 
 // What it takes to build pages: one writer per commit.

@@ -12,24 +12,24 @@ using format::TableRow;
 
 // ---- the set ------------------------------------------------------------------------------------------------------
 
-TableState& TableSet::insert(TableId id, std::string name, TableKind kind) {
+TableState& TableSet::insert(TableId id, std::string name, TableKind kind, TableIndex index) {
   if ((tables_.size() + 1) * 2 > slots_.size()) enlarge();
-  auto made = std::make_shared<TableState>(id, std::move(name), kind);
+  auto made = std::make_shared<TableState>(id, std::move(name), kind, index);
   const auto [at, is_new] = tables_.emplace(id, std::move(made));
   CAMBIUM_ASSERT(is_new);
   *slot_of(id) = at->second.get();
   return *at->second;
 }
 
-TableState& TableSet::add(TableId id, std::string name, TableKind kind) {
-  TableState& table = insert(id, std::move(name), kind);
+TableState& TableSet::add(TableId id, std::string name, TableKind kind, TableIndex index) {
+  TableState& table = insert(id, std::move(name), kind, index);
   const bool is_new = names_.emplace(table.name(), &table).second;
   CAMBIUM_ASSERT(is_new);
   return table;
 }
 
 TableState& TableSet::add_dropped(TableId id, std::string name, TableKind kind) {
-  TableState& table = insert(id, std::move(name), kind);
+  TableState& table = insert(id, std::move(name), kind, TableIndex::automatic);
   table.dropped_epoch_ = 0;
   dropped_.push_back(id);
   return table;
@@ -101,6 +101,7 @@ std::string catalog_value(std::string_view name, TableKind kind, const TableRoot
   row.kind = kind;
   row.height = static_cast<std::uint8_t>(root.height);
   row.name_bytes = static_cast<std::uint16_t>(name.size());
+  row.index = root.index;
   row.root = root.pointer;
   row.node_pages = root.node_pages;
   row.overflow_pages = root.overflow_pages;
@@ -120,6 +121,9 @@ Status read_catalog_row(Bytes key, Bytes value, TableSet& tables) {
   if ((row.height == 0) != row.root.empty()) return damaged("with a root that does not fit its height");
   if (row.kind != TableKind::tree && row.kind != TableKind::levels)
     return Error(Errc::unsupported, "a table of a kind this build does not know");
+  if (row.index > TableIndex::learned)
+    return Error(Errc::unsupported, "a table with an index this build does not know");
+  if (row.kind == TableKind::tree && row.index != TableIndex::automatic) return damaged("of a tree with an index");
   const TableId id{rt::load_be32(key.data() + 1)};
   const std::string_view name(value.data() + sizeof row, row.name_bytes);
   if (id == kCatalogTable) return damaged("for the catalog itself");
@@ -134,7 +138,7 @@ Status read_catalog_row(Bytes key, Bytes value, TableSet& tables) {
 
   TableState& table = is_default ? tables.default_table()
                       : dropped  ? tables.add_dropped(id, std::string(name), row.kind)
-                                 : tables.add(id, std::string(name), row.kind);
+                                 : tables.add(id, std::string(name), row.kind, row.index);
   TableRoot root;
   root.pointer = row.root;
   root.height = row.height;

@@ -55,13 +55,16 @@ struct TableCounts {
 
 class TableState : public std::enable_shared_from_this<TableState> {
  public:
-  TableState(TableId id, std::string name, TableKind kind)
-      : id_(id), kind_(kind), name_(std::make_shared<const std::string>(std::move(name))) {}
+  TableState(TableId id, std::string name, TableKind kind, TableIndex index = TableIndex::automatic)
+      : id_(id), kind_(kind), name_(std::make_shared<const std::string>(std::move(name))) {
+    newest_.root.index = index;
+  }
 
   TableId id() const noexcept { return id_; }
   const std::string& name() const noexcept { return *name_; }
   const std::shared_ptr<const std::string>& shared_name() const noexcept { return name_; }
   TableKind kind() const noexcept { return kind_; }
+  TableIndex index() const noexcept { return newest_.root.index; }
   bool live() const noexcept { return dropped_epoch_ == kLive; }
   // Dropped by which drop; Requires: !live().
   std::uint64_t dropped_epoch() const noexcept { return dropped_epoch_; }
@@ -74,7 +77,9 @@ class TableState : public std::enable_shared_from_this<TableState> {
     return older_[i - 1].root;
   }
   void publish(Generation generation, const TableRoot& root) {
+    const TableIndex chosen = index();  // when the table was made, and for good
     older_.push_back(std::exchange(newest_, Version{generation, root}));
+    newest_.root.index = chosen;
   }
   // No generation below `oldest` will be asked for again.
   void forget_before(Generation oldest) {
@@ -126,7 +131,7 @@ class TableSet {
   TableSet& operator=(TableSet&&) = delete;
 
   // Requires: neither the number nor the name is taken.
-  TableState& add(TableId id, std::string name, TableKind kind);
+  TableState& add(TableId id, std::string name, TableKind kind, TableIndex index = TableIndex::automatic);
   TableState& default_table() noexcept { return *default_; }
   // Those that have a row, dropped ones included; null if there is none.
   TableState* find(TableId id) noexcept { return *slot_of(id); }
@@ -174,7 +179,7 @@ class TableSet {
     while (slots_[at] != nullptr && slots_[at]->id() != id) at = (at + 1) & (slots_.size() - 1);
     return &slots_[at];
   }
-  TableState& insert(TableId id, std::string name, TableKind kind);
+  TableState& insert(TableId id, std::string name, TableKind kind, TableIndex index);
   void enlarge();
 
   std::map<TableId, std::shared_ptr<TableState>> tables_;

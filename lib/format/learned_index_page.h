@@ -8,6 +8,9 @@
 //
 // Directory page, for leaves 336 x index .. 336 x index + count - 1:
 //
+// In an sstable the headers say kLearnedDirectoryLevel and kLearnedRootLevel for their levels, and the pages are its
+// last ones, the root behind the directory; its first ones are the leaves, in order. So an ordinal is a place.
+//
 //   offset size     field
 //   0      32       PageHeader   type learned_directory, count = leaves of this page, level 0
 //   32     4        index        of this page in the directory
@@ -24,9 +27,9 @@
 //   38     2     prefix_bytes
 //   40     2     epsilon          at most this far is a prediction from the truth, in leaves
 //   42     2     shared_max       no head is that of more leaves than these
-//   44     1     bound_bytes_max  after the prefix; 9 stands for all that is above 8, of which heads do not tell the
-//   rest 45     19    reserved         zero 64     8 x S starts           u64: the first head that segment i speaks
-//   for; ascending
+//   44     1     bound_bytes_max  after the prefix; 9 stands for all above 8, of which heads do not tell the rest
+//   45     19    reserved         zero
+//   64     8 x S starts           u64: the first head that segment i speaks for; ascending
 //   ..     8 x S slopes           u64: leaves per unit of head, as a fraction of 2^64
 //   ..     4 x S ordinals         u32: how many bounds are below the segment's start; not descending
 //   ..     4 x D checksums        u32, of the directory pages
@@ -46,6 +49,10 @@
 #include "format/page_header.h"
 
 namespace cambium::format {
+
+// What the headers of such pages say for their levels in an sstable: they are never taken for nodes.
+inline constexpr unsigned kLearnedRootLevel = 254;
+inline constexpr unsigned kLearnedDirectoryLevel = 253;
 
 inline constexpr std::size_t kDirectoryHeads = 64;
 inline constexpr std::size_t kDirectoryLeaves = 336;  // per page

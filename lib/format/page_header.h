@@ -4,7 +4,7 @@
 //   offset size field
 //   0      4    checksum    CRC-32C (RFC 3720) of bytes 4 .. 4095
 //   4      1    type        PageType
-//   5      1    level       0 = leaf; branches count upwards; 255 = filter
+//   5      1    level       0 = leaf; branches count upwards; 255 = filter, 254 and 253 = learned index
 //   6      2    count       entries in the page
 //   8      8    page_id     where the page was meant to be: catches misdirected writes
 //   16     8    generation  the commit that wrote it

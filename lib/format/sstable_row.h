@@ -9,6 +9,7 @@
 //   2      2    min_key_bytes
 //   4      2    max_key_bytes
 //   6      2    flags           1 = trimmed: of its tree only the keys from min key on are part of the table
+//                               2 = there is a learned index (learned_index_page.h); needs kFeatureLearned
 //   8      4    run             of runs of a level the one with the larger number is newer
 //   12     4    extent_count    contiguous runs of pages that hold its nodes and filter
 //   16     4    filter_pages
@@ -21,6 +22,7 @@
 //   72     8    content_bytes   of its keys and values as their writers gave them
 //   80     ..   extents         { u32 first page, u32 pages } each
 //   ..     ..   filter          { u32 page, u32 checksum } each
+//   ..     16   learned index   { u32 page, u32 checksum } of its root, u32 leaves, u32 zero; only with flag 2
 //   ..     ..   min key, max key
 #pragma once
 
@@ -34,6 +36,7 @@ namespace cambium::format {
 
 inline constexpr std::size_t kSstableRowKeyBytes = 8;
 inline constexpr std::uint16_t kSstableTrimmed = 1;
+inline constexpr std::uint16_t kSstableLearned = 2;
 
 struct SstableRow {
   std::uint8_t level;
@@ -63,6 +66,12 @@ struct FilterPageRow {
   std::uint32_t page;
   std::uint32_t checksum;
 };
-static_assert(sizeof(SstableExtent) == 8 && sizeof(FilterPageRow) == 8);
+struct LearnedIndexRow {
+  std::uint32_t page;
+  std::uint32_t checksum;
+  std::uint32_t leaves;
+  std::uint32_t reserved;
+};
+static_assert(sizeof(SstableExtent) == 8 && sizeof(FilterPageRow) == 8 && sizeof(LearnedIndexRow) == 16);
 
 }  // namespace cambium::format

@@ -12,7 +12,7 @@
 //   32     8     magic           "CAMBIUM\x01"
 //   40     4     version         1
 //   44     4     page_bytes      4096
-//   48     8     features_needed    unknown bits here: refuse to open; 1 = there is a log
+//   48     8     features_needed    unknown bits here: refuse to open; 1 = there is a log, 2 = learned indexes
 //   56     8     features_optional  unknown bits here: ignore
 //   64     8     file_pages      length of the file in pages
 //   72     8     sequence        every write up to here is in the tables
@@ -49,7 +49,10 @@ inline constexpr std::uint32_t kFormatVersion = 1;
 // features_needed: a reader that does not know of the log would show the tables without what only the log has, and
 // write on beside it.
 inline constexpr std::uint64_t kFeatureLog = 1;  // exactly when wal_log_id != 0
-inline constexpr std::uint64_t kFeaturesKnown = kFeatureLog;
+// Since a table was made that is to have them, or an sstable has one: a reader that does not know of them would take
+// the rows of such sstables for damaged ones, and forget the choice. Never taken back.
+inline constexpr std::uint64_t kFeatureLearned = 2;
+inline constexpr std::uint64_t kFeaturesKnown = kFeatureLog | kFeatureLearned;
 inline constexpr std::uint32_t kWalClean = 1;  // wal_flags
 inline constexpr std::uint32_t kWalFlags = kWalClean;
 

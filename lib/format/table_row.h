@@ -8,7 +8,8 @@
 //   0      1    kind        TableKind
 //   1      1    height      levels of the tree, 0 = empty
 //   2      2    name_bytes
-//   4      4    reserved    zero
+//   4      1    index       TableIndex, of a table of kind levels
+//   5      3    reserved    zero
 //   8      16   root        ChildPointer
 //   24     8    node_pages      pages of the tree
 //   32     8    overflow_pages  pages of its overflow extents
@@ -29,15 +30,19 @@ inline constexpr char kTableRowKind = 'T';
 inline constexpr char kDroppedRowKind = 'D';
 inline constexpr std::size_t kTableRowKeyBytes = 5;
 
+using cambium::TableIndex;
 using cambium::TableKind;
 static_assert(sizeof(TableKind) == 1 && static_cast<int>(TableKind::tree) == 0 &&
               static_cast<int>(TableKind::levels) == 1);
+static_assert(sizeof(TableIndex) == 1 && static_cast<int>(TableIndex::automatic) == 0 &&
+              static_cast<int>(TableIndex::plain) == 1 && static_cast<int>(TableIndex::learned) == 2);
 
 struct TableRow {
   TableKind kind;
   std::uint8_t height;
   std::uint16_t name_bytes;
-  std::uint32_t reserved0;
+  TableIndex index;
+  std::uint8_t reserved[3];
   ChildPointer root;
   std::uint64_t node_pages;
   std::uint64_t overflow_pages;

@@ -10,14 +10,14 @@
 //
 //   LearnedSearch search = LearnedIndexView(root).search(key);
 //   while (!search.done()) search.narrow(<directory page search.directory_page()>);
-//   search.range()        one leaf, but for keys whose head is also that of a bound: then read leaves to decide
+//   search.range()        one leaf, but for keys whose head is also that of a bound: then the branches decide
 //
 // Invariants
 //   1. The range holds the leaf that the bounds give: the last whose bound is not above the key.
 //   2. It has one leaf unless the key's head equals a bound's; never more than format::kSharedHeadMax + 1 leaves.
 //   3. On validated pages every answer is in range and nothing is read outside them, whatever their numbers say.
 //
-// Errors     none; validate_learned_root() and validate_learned_directory() are the door for bytes from a device.
+// Errors     none; node/learned_page.h and directory_misfit() are the door for bytes from a device.
 // Suspends   never: the caller fetches pages, one of the directory for a search, sometimes two, never more.
 // Lifetime   a view is a pointer: valid while the root is pinned. A search holds no pointer.
 #pragma once
@@ -32,6 +32,7 @@
 #include "base/endian.h"
 #include "format/learned_index_page.h"
 #include "levels/segment_fitter.h"
+#include "node/learned_page.h"
 
 namespace cambium {
 
@@ -73,6 +74,9 @@ class LearnedSearch {
   // Which page narrow() wants next. Requires: !done().
   std::uint32_t directory_page() const noexcept { return (upper_ + 1) / kPerPage; }
   inline void narrow(const char* page) noexcept;
+  // The page that knows the first leaf of which it may yet turn out to be; narrow() and what then is asked of the leaf
+  // take this page or the one behind it.
+  std::uint32_t first_page() const noexcept { return lower_ / kPerPage; }
   // Requires: done().
   LeafRange range() const noexcept {
     CAMBIUM_ASSERT(done_);
@@ -201,24 +205,21 @@ inline std::uint32_t leaf_checksum(const char* page, std::uint32_t leaf) noexcep
   return rt::load_le32(page + format::kDirectoryChecksums + 4 * (leaf % format::kDirectoryLeaves));
 }
 
-// The last leaf of the range whose first key is not above the sought one, or the range's first leaf. `not_above(leaf)`
-// says so of one leaf, by reading it. A sought key that lies before all keys of its leaf is thus sent to the leaf
-// before: a find is none the wiser, a cursor steps over that leaf's end.
-template <class NotAbove>
-std::uint32_t choose_leaf(LeafRange range, NotAbove&& not_above) {
-  while (range.first < range.last) {
-    const std::uint32_t middle = range.first + (range.last - range.first + 1) / 2;
-    if (not_above(middle)) {
-      range.first = middle;
-    } else {
-      range.last = middle - 1;
-    }
-  }
-  return range.first;
+// Null if the page may be trusted with a view, else what is wrong with it. Of the directory in two halves: what its own
+// bytes tell is asked at the door (node/learned_page.h), the rest of a validated page by whoever uses it.
+using node::validate_learned_root;
+inline const char* directory_misfit(const char* page, std::uint32_t leaf_count, std::uint32_t index) noexcept {
+  const auto& header = *reinterpret_cast<const format::LearnedDirectoryHeader*>(page);
+  const std::size_t first = std::size_t{index} * format::kDirectoryLeaves;
+  if (header.index != index || first >= leaf_count) return "is another page of the directory";
+  const std::size_t left = leaf_count - first;
+  const bool right = header.page.count == (left < format::kDirectoryLeaves ? left : format::kDirectoryLeaves);
+  return right ? nullptr : "is a directory page of a wrong length";
 }
-
-// Null if the page may be trusted with a view, else what is wrong with it. The second's root has been validated.
-const char* validate_learned_root(const char* page) noexcept;
-const char* validate_learned_directory(const char* page, const LearnedIndexView& root, std::uint32_t index) noexcept;
+inline const char* validate_learned_directory(const char* page, const LearnedIndexView& root,
+                                              std::uint32_t index) noexcept {
+  const char* const wrong = node::validate_learned_directory(page);
+  return wrong != nullptr ? wrong : directory_misfit(page, root.leaf_count(), index);
+}
 
 }  // namespace cambium

@@ -19,8 +19,8 @@ namespace {
 // A bulk load: everything becomes one run, which is the table.
 class LevelTableBuilder final : public SortedBuilder {
  public:
-  LevelTableBuilder(LevelStore& store, PageWriter& writer)
-      : store_(store), writer_(writer), sstables_(store.trees(), writer, store.shape(), store.next_id()) {}
+  LevelTableBuilder(LevelStore& store, PageWriter& writer, TableIndex index)
+      : store_(store), writer_(writer), sstables_(store.trees(), writer, store.shape(index), store.next_id()) {}
 
   bool add(Bytes key, Bytes value, format::EntryKind kind) override {
     if (!above_last(key)) return false;
@@ -57,8 +57,8 @@ class LevelTableBuilder final : public SortedBuilder {
 
 }  // namespace
 
-std::unique_ptr<SortedBuilder> LevelStore::builder(PageWriter& writer) {
-  return std::make_unique<LevelTableBuilder>(*this, writer);
+std::unique_ptr<SortedBuilder> LevelStore::builder(PageWriter& writer, BuilderOptions options) {
+  return std::make_unique<LevelTableBuilder>(*this, writer, options.index);
 }
 
 Task<Result<TableRoot>> LevelStore::apply(TableRoot root, std::span<const Change> changes, PageWriter& writer) {
@@ -66,7 +66,7 @@ Task<Result<TableRoot>> LevelStore::apply(TableRoot root, std::span<const Change
   co_await cambium::check(load(root));
   const LevelVersion& version = version_of(root);
   Core& core = cache_.core();
-  SstableBuilder sstables(trees_, writer, shape(), next_id_);
+  SstableBuilder sstables(trees_, writer, shape(root.index), next_id_);
   for (const Change& change : changes) {
     if (change.remove) {
       if (version.empty()) continue;  // nothing below that it could hide
@@ -134,6 +134,7 @@ Task<Result<TableRoot>> LevelStore::edit(TableRoot root, const LevelEdit& edit, 
   after.node_pages += version->node_pages();
   after.overflow_pages += version->overflow_pages();
   after.content = version;
+  after.index = root.index;
   co_return after;
 }
 
@@ -250,7 +251,7 @@ Task<Result<TableRoot>> LevelStore::relocate(TableRoot root, PageId limit, std::
       }
       moved += table->pages() + table->root.overflow_pages;
       // One sstable becomes one: cut anew it could be several, and rows of the manifest would grow with every move.
-      SstableBuilder builder(trees_, writer, {~std::uint64_t{0}, shape().filter_bits}, next_id_);
+      SstableBuilder builder(trees_, writer, {~std::uint64_t{0}, shape().filter_bits, root.index}, next_id_);
       co_await cambium::check(rebuild(*table, limit, builder, edit_of_moves));
       edit_of_moves.removed.push_back(table->id);
       for (SstablePtr& built : builder.take()) {
@@ -269,6 +270,7 @@ Task<Result<TableRoot>> LevelStore::relocate(TableRoot root, PageId limit, std::
   after.node_pages += version_of(root).node_pages();
   after.overflow_pages += version_of(root).overflow_pages();
   after.content = root.content;
+  after.index = root.index;
   co_return after;
 }
 

@@ -15,6 +15,8 @@ struct LevelStats {
   std::uint64_t filter_checks = 0;           // sstables whose filter was asked
   std::uint64_t filter_negatives = 0;        // of these, searches that the filter made unnecessary
   std::uint64_t filter_false_positives = 0;  // sstables that were searched and did not have the key
+  std::uint64_t learned_lookups = 0;         // searches through the learned index of an sstable; not counted by table
+  std::uint64_t learned_fallbacks = 0;       // of these, that went on through the branches: leaves share a head
 };
 
 }  // namespace cambium

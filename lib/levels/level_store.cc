@@ -13,6 +13,7 @@
 #include "cache/overflow_value.h"
 #include "cache/page_reader.h"
 #include "levels/blocked_filter.h"
+#include "levels/index_check.h"
 #include "levels/level_cursor.h"
 
 namespace cambium {
@@ -87,6 +88,17 @@ LevelStore::Asked LevelStore::ask_filter(const Sstable& table, std::uint64_t has
   return Asked::has_not;
 }
 
+FindState LevelStore::find_in(const Sstable& table, Bytes key, Lookup& lookup, FoundEntry& found) noexcept {
+  if (table.index.leaves != 0 && lookup.stage != Lookup::Stage::index) {
+    const std::optional<FindState> state = find_learned(table, key, lookup, found);
+    if (state) return *state;
+    lookup = {};
+  }
+  const FindState state = trees_.find(table.root, key, lookup, found);
+  lookup.stage = Lookup::Stage::index;
+  return state;
+}
+
 FindState LevelStore::find(const TableRoot& root, Bytes key, Lookup& lookup, FoundEntry& found) noexcept {
   const std::span<const LevelRun> runs = version_of(root).runs();
   const std::uint64_t hash = filter_hash(key);
@@ -95,7 +107,7 @@ FindState LevelStore::find(const TableRoot& root, Bytes key, Lookup& lookup, Fou
   for (; lookup.source < runs.size(); ++lookup.source) {
     const Sstable* const table = runs[lookup.source].find(key);
     if (table == nullptr) continue;
-    if (lookup.stage != Lookup::Stage::index) {
+    if (lookup.stage != Lookup::Stage::index && lookup.stage != Lookup::Stage::learned) {
       const Asked asked = ask_filter(*table, hash, lookup, of_table);
       if (asked == Asked::missing) return FindState::missing;
       const std::uint32_t asked_source = lookup.source;
@@ -105,15 +117,12 @@ FindState LevelStore::find(const TableRoot& root, Bytes key, Lookup& lookup, Fou
       count(of_table, &LevelStats::searches);
     }
     const std::uint32_t source = lookup.source;
-    const FindState state = trees_.find(table->root, key, lookup, found);
+    const FindState state = find_in(*table, key, lookup, found);
     lookup.source = source;  // which the tree knows nothing of
     if (state == FindState::found) {
       return found.entry.kind == format::EntryKind::tombstone ? FindState::absent : FindState::found;
     }
-    if (state != FindState::absent) {
-      lookup.stage = Lookup::Stage::index;
-      return state;
-    }
+    if (state != FindState::absent) return state;
     count(of_table, &LevelStats::filter_false_positives);
     lookup = {};
     lookup.source = source;
@@ -135,8 +144,13 @@ std::unique_ptr<TableCursor> LevelStore::cursor(const TableRoot& root, CursorOpt
 // ---- the whole ----------------------------------------------------------------------------------------------------
 
 Task<Status> LevelStore::check_sstable(const Sstable& table, PageVisitor& visitor) {
-  Status first = co_await trees_.check(table.root, visitor);
   PageReader reader(cache_.device(), cache_.file_id());
+  IndexCheck index(table, visitor);
+  if (table.index.leaves != 0) {
+    co_await cambium::check(index.read(reader));
+  }
+  Status first = co_await trees_.check(table.root, index);
+  if (first) first = index.first();
   for (std::size_t page = 0; page < table.filter.size();) {
     PageReader::Wanted wanted[PageReader::kBatchPages];
     std::size_t count = 0;
@@ -153,7 +167,7 @@ Task<Status> LevelStore::check_sstable(const Sstable& table, PageVisitor& visito
       if (first) first = status;
     }
     page += count;
-    Status paced = co_await visitor.pace(table.root.node_pages + table.root.overflow_pages + page);
+    Status paced = co_await visitor.pace(table.pages() - table.filter.size() + table.root.overflow_pages + page);
     if (!paced) co_return paced;
   }
   co_return first;

@@ -8,11 +8,15 @@
 // Everything in it is made of trees, reached through the TableStore of trees: the manifest, and each sstable. A flush
 // writes its sorted changes as a new run of level 0; compaction (compaction.h) merges runs downwards.
 //
+// A point asks the runs one after the other: the sstable's filter, then the branches of its tree, or its learned index
+// where it has one (learned_find.cc).
+//
 // Errors     corruption, io, no_space, as the trees beneath.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "levels/level_version.h"
@@ -33,7 +37,7 @@ class LevelStore final : public TableStore {
   FindState find(const TableRoot& root, Bytes key, Lookup& lookup, FoundEntry& found) noexcept override;
   void find_many(const TableRoot& root, std::span<MultiLookup> lookups) noexcept override;
   std::unique_ptr<TableCursor> cursor(const TableRoot& root, CursorOptions options) override;
-  std::unique_ptr<SortedBuilder> builder(PageWriter& writer) override;
+  std::unique_ptr<SortedBuilder> builder(PageWriter& writer, BuilderOptions options) override;
   Task<Result<TableRoot>> apply(TableRoot root, std::span<const Change> changes, PageWriter& writer) override;
   Task<Result<TableRoot>> relocate(TableRoot root, PageId limit, std::uint64_t pages_max, PageWriter& writer,
                                    bool& more) override;
@@ -45,7 +49,9 @@ class LevelStore final : public TableStore {
   // The table with other sstables. Their pages are written; those of the ones that leave are freed here.
   Task<Result<TableRoot>> edit(TableRoot root, const LevelEdit& edit, PageWriter& writer);
 
-  SstableShape shape() const noexcept { return {sstable_pages_max_, 10}; }
+  SstableShape shape(TableIndex index = TableIndex::automatic) const noexcept {
+    return {sstable_pages_max_, 10, index};
+  }
   SstableId& next_id() noexcept { return next_id_; }  // of all tables: builders run side by side
   TableStore& trees() noexcept { return trees_; }
   PageCache& cache() noexcept { return cache_; }
@@ -59,6 +65,8 @@ class LevelStore final : public TableStore {
     ++(of_table.*what);
     ++(stats_.*what);
   }
+  FindState find_in(const Sstable& table, Bytes key, Lookup& lookup, FoundEntry& found) noexcept;
+  std::optional<FindState> find_learned(const Sstable& table, Bytes key, Lookup& lookup, FoundEntry& found) noexcept;
   static TableRoot manifest_of(const TableRoot& root) noexcept;
   Task<Status> free_pages(const Sstable& table, PageWriter& writer);
   Task<Status> rebuild(const Sstable& table, PageId limit, SstableBuilder& builder, LevelEdit& edit);

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/text.h"
+#include "format/superblock.h"
 
 namespace cambium {
 
@@ -102,6 +103,14 @@ std::uint64_t LevelVersion::entries() const noexcept {
     for (const SstablePtr& table : run.tables) entries += table->entries();
   }
   return entries;
+}
+std::uint64_t LevelVersion::features_needed() const noexcept {
+  for (const LevelRun& run : runs_) {
+    for (const SstablePtr& table : run.tables) {
+      if (table->index.leaves != 0) return format::kFeatureLearned;
+    }
+  }
+  return 0;
 }
 
 }  // namespace cambium

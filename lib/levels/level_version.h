@@ -62,6 +62,7 @@ class LevelVersion final : public TableContent {
   std::uint64_t overflow_pages() const noexcept;
   std::uint64_t entries() const noexcept override;
   LevelStats& stats() const noexcept { return *stats_; }  // of the table
+  std::uint64_t features_needed() const noexcept override;
 
  private:
   using Placed = std::pair<SstablePtr, SstablePlace>;

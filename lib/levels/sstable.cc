@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "levels/sstable.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include <cambium/limits.h>
 
+#include "base/assert.h"
 #include "base/endian.h"
 #include "base/text.h"
+#include "format/learned_index_page.h"
 #include "format/space_page.h"
 
 namespace cambium {
 
 using format::FilterPageRow;
+using format::LearnedIndexRow;
 using format::SstableExtent;
 using format::SstableRow;
 
@@ -21,13 +25,33 @@ std::string sstable_row_key(SstableId id) {
   return key;
 }
 
+PageId Sstable::page_at(std::uint64_t rank) const noexcept {
+  const auto after = std::upper_bound(index.ranks.begin(), index.ranks.end(), rank);
+  CAMBIUM_ASSERT(after != index.ranks.begin());
+  const auto extent = static_cast<std::size_t>(after - index.ranks.begin()) - 1;
+  CAMBIUM_ASSERT(rank - index.ranks[extent] < extents[extent].pages);
+  return PageId{raw(extents[extent].first) + (rank - index.ranks[extent])};
+}
+
+void Sstable::set_index(const format::ChildPointer& root_of_index, std::uint32_t leaves) {
+  index.root = root_of_index;
+  index.leaves = leaves;
+  index.directory_frames.assign(format::directory_pages(leaves), kNoFrame);
+  std::uint32_t rank = 0;
+  for (const PageRun& run : extents) {
+    index.ranks.push_back(rank);
+    rank += run.pages;
+  }
+}
+
 std::string sstable_row_value(const Sstable& table, SstablePlace place) {
   SstableRow row{};
   row.level = static_cast<std::uint8_t>(place.level);
   row.height = static_cast<std::uint8_t>(table.root.height);
   row.min_key_bytes = static_cast<std::uint16_t>(table.min_key.size());
   row.max_key_bytes = static_cast<std::uint16_t>(table.max_key.size());
-  row.flags = table.trimmed ? format::kSstableTrimmed : 0;
+  row.flags = static_cast<std::uint16_t>((table.trimmed ? format::kSstableTrimmed : 0) |
+                                         (table.index.leaves != 0 ? format::kSstableLearned : 0));
   row.run = place.run;
   row.extent_count = static_cast<std::uint32_t>(table.extents.size());
   row.filter_pages = static_cast<std::uint32_t>(table.filter.size());
@@ -47,6 +71,10 @@ std::string sstable_row_value(const Sstable& table, SstablePlace place) {
     const FilterPageRow filter{page.pointer.page, page.pointer.checksum};
     value.append(reinterpret_cast<const char*>(&filter), sizeof filter);
   }
+  if (table.index.leaves != 0) {
+    const LearnedIndexRow index{table.index.root.page, table.index.root.checksum, table.index.leaves, 0};
+    value.append(reinterpret_cast<const char*>(&index), sizeof index);
+  }
   return value.append(table.min_key).append(table.max_key);
 }
 
@@ -59,11 +87,27 @@ bool inside(const std::vector<PageRun>& extents, std::uint32_t page) noexcept {
   return false;
 }
 
+// `pages`: of all extents. A tree of several leaves has at least one branch.
+const char* parse_index(const char* at, const SstableRow& row, std::uint64_t pages, Sstable& table) {
+  LearnedIndexRow index;
+  std::memcpy(&index, at, sizeof index);
+  if (index.reserved != 0) return "has unknown fields";
+  if (index.leaves == 0 || index.leaves >= row.node_pages || row.node_pages > pages) {
+    return "has a learned index of another number of leaves";
+  }
+  table.set_index({index.page, index.checksum, 0}, index.leaves);
+  if (raw(table.page_at(pages - 1)) != index.page) return "has its learned index elsewhere than at its end";
+  return nullptr;
+}
+
 // Every length is compared with what is left of the row before it is believed.
 const char* parse(Bytes value, std::uint64_t file_pages, const SstableRow& row, Sstable& table) {
+  constexpr std::uint16_t kFlags = format::kSstableTrimmed | format::kSstableLearned;
+  if ((row.flags & ~kFlags) != 0) return "has unknown flags";
+  const bool learned = (row.flags & format::kSstableLearned) != 0;
   const std::uint64_t needed = sizeof row + std::uint64_t{row.extent_count} * sizeof(SstableExtent) +
                                std::uint64_t{row.filter_pages} * sizeof(FilterPageRow) + row.min_key_bytes +
-                               row.max_key_bytes;
+                               row.max_key_bytes + (learned ? sizeof(LearnedIndexRow) : 0);
   if (value.size() != needed) return "has another length than it says";
   if (row.height == 0 || row.height > 16 || row.root.empty()) return "has a root that does not fit its height";
   if (row.min_key_bytes == 0 || row.min_key_bytes > kKeyBytesMax || row.max_key_bytes == 0 ||
@@ -72,8 +116,7 @@ const char* parse(Bytes value, std::uint64_t file_pages, const SstableRow& row, 
   }
   if (row.filter_pages != 0 && (row.filter_probes == 0 || row.filter_probes > format::kFilterProbesMax))
     return "has an impossible filter";
-  if ((row.flags & ~format::kSstableTrimmed) != 0) return "has unknown flags";
-  table.trimmed = row.flags != 0;
+  table.trimmed = (row.flags & format::kSstableTrimmed) != 0;
   const char* at = value.data() + sizeof row;
   std::uint64_t pages = 0;
   for (std::uint32_t i = 0; i < row.extent_count; ++i, at += sizeof(SstableExtent)) {
@@ -85,7 +128,7 @@ const char* parse(Bytes value, std::uint64_t file_pages, const SstableRow& row, 
     table.extents.push_back({PageId{extent.first_page}, extent.pages});
     pages += extent.pages;
   }
-  if (pages != row.node_pages + row.filter_pages) return "has another number of pages than its extents";
+  if (pages > file_pages) return "has more pages than the file";
   if (!inside(table.extents, row.root.page)) return "has its root outside of its extents";
   for (std::uint32_t i = 0; i < row.filter_pages; ++i, at += sizeof(FilterPageRow)) {
     FilterPageRow page;
@@ -93,6 +136,13 @@ const char* parse(Bytes value, std::uint64_t file_pages, const SstableRow& row, 
     if (!inside(table.extents, page.page)) return "has a filter page outside of its extents";
     table.filter.push_back({{page.page, page.checksum, 0}, kNoFrame});
   }
+  if (learned) {
+    const char* const wrong = parse_index(at, row, pages, table);
+    if (wrong != nullptr) return wrong;
+    at += sizeof(LearnedIndexRow);
+  }
+  if (pages != row.node_pages + row.filter_pages + table.index.pages())
+    return "has another number of pages than its extents";
   table.min_key.assign(at, row.min_key_bytes);
   table.max_key.assign(at + row.min_key_bytes, row.max_key_bytes);
   return Bytes(table.max_key) < Bytes(table.min_key) ? "has its keys in the wrong order" : nullptr;

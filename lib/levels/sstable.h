@@ -32,6 +32,18 @@ struct FilterPage {
   mutable FrameIndex frame = kNoFrame;  // where it was last seen
 };
 
+// The learned index of an sstable (levels/learned_index.h): its root, and where its pages were last seen.
+struct SstableIndex {
+  format::ChildPointer root;
+  std::uint32_t leaves = 0;  // 0: there is none
+  mutable FrameIndex frame = kNoFrame;
+  mutable std::vector<FrameIndex> directory_frames;
+  std::vector<std::uint32_t> ranks;  // of the sstable's pages the first one of each extent
+
+  std::uint32_t directory_pages() const noexcept { return static_cast<std::uint32_t>(directory_frames.size()); }
+  std::uint32_t pages() const noexcept { return leaves == 0 ? 0 : directory_pages() + 1; }
+};
+
 struct Sstable {
   SstableId id{};
   TableRoot root;
@@ -43,11 +55,16 @@ struct Sstable {
   std::uint64_t content_bytes = 0;
   std::uint32_t filter_probes = 0;
   std::vector<FilterPage> filter;
-  std::vector<PageRun> extents;
+  std::vector<PageRun> extents;  // in the order in which they were written
+  SstableIndex index;
 
   std::uint64_t entries() const noexcept { return root.pointer.entries; }
   // Of the file, long values not counted: they are not rewritten by compactions.
-  std::uint64_t pages() const noexcept { return root.node_pages + filter.size(); }
+  std::uint64_t pages() const noexcept { return root.node_pages + filter.size() + index.pages(); }
+  // Requires of these: there is a learned index. Its leaves are the first of its pages, the index the last ones.
+  void set_index(const format::ChildPointer& root_of_index, std::uint32_t leaves);
+  PageId leaf_page(std::uint32_t leaf) const noexcept { return page_at(leaf); }
+  PageId directory_page(std::uint32_t page) const noexcept { return page_at(pages() - index.pages() + page); }
   FilterShape filter_shape() const noexcept {
     return {entries(), static_cast<std::uint32_t>(filter.size()), filter_probes};
   }
@@ -55,6 +72,8 @@ struct Sstable {
   bool overlaps(Bytes low, Bytes high) const noexcept {  // [low, high], both included
     return !(Bytes(max_key) < low) && !(high < Bytes(min_key));
   }
+  // Of its pages, in the order in which they were written.
+  PageId page_at(std::uint64_t rank) const noexcept;
 };
 
 using SstablePtr = std::shared_ptr<const Sstable>;

@@ -6,13 +6,16 @@
 #include "base/assert.h"
 #include "cache/overflow_value.h"
 #include "levels/blocked_filter.h"
+#include "levels/index_choice.h"
 
 namespace cambium {
 
 using format::EntryKind;
 
 void SstableBuilder::begin(Bytes key) {
-  tree_ = trees_.builder(writer_);
+  index_.reset();
+  if (wants_learned(shape_.index, writer_.space().used_pages(), writer_.cache().frames())) index_.emplace();
+  tree_ = trees_.builder(writer_, {.leaves = index_ ? this : nullptr});
   table_ = std::make_shared<Sstable>();
   table_->id = next_id_;
   next_id_ = SstableId{static_cast<std::uint64_t>(next_id_) + 1};
@@ -64,6 +67,9 @@ Task<Status> SstableBuilder::end() {
     co_await check(write_filter());
   }
   key_hashes_.clear();
+  if (index_) {
+    co_await check(write_index());
+  }
   writer_.track(nullptr);
   done_.push_back(std::move(table_));
   co_return Status();
@@ -82,6 +88,37 @@ Task<Status> SstableBuilder::write_filter() {
     const std::uint32_t checksum = writer_.seal(slot, true);
     table_->filter.push_back({{static_cast<std::uint32_t>(raw(slot.id)), checksum, 0}, kNoFrame});
   }
+  co_return Status();
+}
+
+// Leaves are the first pages of an sstable, in order: that is what makes an ordinal a place.
+void SstableBuilder::leaf(Bytes bound, const format::ChildPointer& pointer) {
+  const PageRun& last = table_->extents.back();
+  CAMBIUM_ASSERT(pointer.page + 1 == raw(last.first) + last.pages);
+  index_->add(bound, pointer.checksum);
+  CAMBIUM_ASSERT(writer_.stats().pages - pages_before_ == index_->leaf_count());
+}
+
+Task<Status> SstableBuilder::write_index() {
+  constexpr std::size_t kLeavesPerStep = 4096;  // about 80 us
+  Core& core = writer_.cache().core();
+  for (bool planned = false; !planned;) {
+    planned = index_->plan_some(kLeavesPerStep);
+    if (core.over_budget()) co_await core.yield();
+  }
+  if (!index_->worth(table_->root.node_pages - index_->leaf_count())) co_return Status();
+  std::vector<std::uint32_t> checksums;
+  for (std::uint32_t page = 0; page < index_->directory_pages(); ++page) {
+    PageWriter::Slot slot = co_await check(writer_.next());
+    index_->write_directory_page(page, {slot.id, writer_.generation(), writer_.file_id(), 0}, slot.data);
+    format::header_of(slot.data).level = static_cast<std::uint8_t>(format::kLearnedDirectoryLevel);
+    checksums.push_back(writer_.seal(slot, true));
+  }
+  PageWriter::Slot slot = co_await check(writer_.next());
+  index_->write_root(checksums, {slot.id, writer_.generation(), writer_.file_id(), 0}, slot.data);
+  format::header_of(slot.data).level = static_cast<std::uint8_t>(format::kLearnedRootLevel);
+  const std::uint32_t checksum = writer_.seal(slot, true);
+  table_->set_index({static_cast<std::uint32_t>(raw(slot.id)), checksum, 0}, index_->leaf_count());
   co_return Status();
 }
 

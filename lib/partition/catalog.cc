@@ -42,9 +42,12 @@ Op<Table> PartitionState::open_table(Bytes name, TableOptions table_options, Tab
     return Result<Table>(handle_of(*table));
   }
   if (mode == TableMode::open) return no_such_table(name.view());
+  if (table_options.kind == TableKind::tree && table_options.index != TableIndex::automatic) {
+    return Error(Errc::invalid_argument, "only tables of kind levels have a choice of index");
+  }
   if (const Status ok = accepts_writes(); !ok) return ok.error();
   const Core::Scope scope(core);
-  return catalog->create(name.str(), table_options.kind, mode);
+  return catalog->create(name.str(), table_options, mode);
 }
 
 Op<void> PartitionState::rename_table(Bytes from, Bytes to) {
@@ -68,10 +71,10 @@ Op<void> PartitionState::drop_table(Bytes name) {
 
 // ---- requests -----------------------------------------------------------------------------------------------------
 
-Op<Table> Catalog::create(std::string name, TableKind kind, TableMode mode) {
+Op<Table> Catalog::create(std::string name, TableOptions options, TableMode mode) {
   const GatePass pass(partition_.operations);
   Request request(Verb::create);
-  request.kind = kind;
+  request.options = options;
   request.mode = mode;
   request.name = std::move(name);
   co_await carry_out(request);
@@ -216,7 +219,10 @@ Task<Status> Catalog::commit_edit(const CatalogEdit& edit, SpaceUse use) {
 void Catalog::add_rows(Request& request, CatalogEdit& edit) {
   if (request.verb == Verb::create) {
     request.id = TableId{edit.next_table_id++};
-    edit.rows.push_back({catalog_key(request.id), catalog_value(request.name, request.kind, TableRoot()), false});
+    TableRoot empty;
+    empty.index = request.options.index;
+    edit.rows.push_back({catalog_key(request.id), catalog_value(request.name, request.options.kind, empty), false});
+    if (empty.index == TableIndex::learned) edit.features_needed |= format::kFeatureLearned;
     return;
   }
   const TableState& table = *partition_.tables.find(request.name);
@@ -233,7 +239,7 @@ void Catalog::add_rows(Request& request, CatalogEdit& edit) {
 void Catalog::apply(Request& request) {
   TableSet& tables = partition_.tables;
   if (request.verb == Verb::create) {
-    request.table = handle_of(tables.add(request.id, request.name, request.kind));
+    request.table = handle_of(tables.add(request.id, request.name, request.options.kind, request.options.index));
     return;
   }
   TableState& table = *tables.find(request.name);

@@ -44,7 +44,7 @@ class Catalog {
   explicit Catalog(PartitionState& partition) noexcept : partition_(partition) {}
 
   // Requires: the names can be names, and the kind has a store.
-  Op<Table> create(std::string name, TableKind kind, TableMode mode);
+  Op<Table> create(std::string name, TableOptions options, TableMode mode);
   Op<void> rename(std::string from, std::string to);
   Op<void> drop(std::string name);
 
@@ -55,7 +55,7 @@ class Catalog {
   struct Request {
     explicit Request(Verb what) noexcept : verb(what) {}
     Verb verb;
-    TableKind kind = TableKind::tree;
+    TableOptions options;
     TableMode mode = TableMode::open_or_create;
     std::string name;
     std::string to;  // rename

@@ -236,6 +236,7 @@ Task<Status> Salvager::make_tables(PartitionState& to) {
   for (const SalvagedTable& table : tables_) {
     TableOptions options;
     options.kind = table.kind;
+    options.index = table.root.index;
     made.push_back(to.open_table(table.name, options, TableMode::open_or_create));
   }
   Status first_error;
@@ -290,6 +291,10 @@ Task<Status> Salvager::copy_sstables(SalvagedTable& table) {
     for (const FilterPage& page : sstable->filter) {
       const Status taken = survey_.take({page.pointer.id(), 1});
       static_cast<void>(taken);  // filters hold no data
+    }
+    for (std::uint32_t page = 0; page < sstable->index.pages(); ++page) {
+      const Status taken = survey_.take({sstable->directory_page(page), 1});  // the root is the last of them
+      static_cast<void>(taken);                                               // nor do indexes
     }
     co_await check(copy_tree(sstable->root, sstable->trimmed ? Bytes(sstable->min_key) : Bytes()));
   }

@@ -58,6 +58,9 @@ constexpr StatDescription kDescriptions[] = {
     {"filter_negatives", kCounter, "sstables", "that need not be read, as their filter said", &Stats::filter_negatives},
     {"filter_false_positives", kCounter, "sstables", "that were read and did not have the key",
      &Stats::filter_false_positives},
+    {"learned_lookups", kCounter, "sstables", "that a lookup asked through their learned index",
+     &Stats::learned_lookups},
+    {"learned_fallbacks", kCounter, "sstables", "of these, whose branches had to decide", &Stats::learned_fallbacks},
     {"compactions", kCounter, "merges", "of sstables that were finished", &Stats::compactions},
     {"compaction_slices", kCounter, "slices", "of such merges that were built", &Stats::compaction_slices},
     {"compaction_pages_written", kCounter, "pages", "written by compactions", &Stats::compaction_pages_written},
@@ -132,6 +135,8 @@ Stats PartitionState::stats() const {
   s.filter_checks = levels->stats().filter_checks;
   s.filter_negatives = levels->stats().filter_negatives;
   s.filter_false_positives = levels->stats().filter_false_positives;
+  s.learned_lookups = levels->stats().learned_lookups;
+  s.learned_fallbacks = levels->stats().learned_fallbacks;
   if (keeper) {
     s.compactions = keeper->stats().compactions;
     s.compaction_slices = keeper->stats().slices;

@@ -21,7 +21,7 @@ std::vector<TableInfo> PartitionState::list_tables() const {
   list.reserve(tables.by_name().size());
   for (const auto& [name, table] : tables.by_name()) {
     const std::uint64_t pages = table->newest().node_pages + table->newest().overflow_pages;
-    list.push_back({handle_of(*table), table->entries(), pages, pages * kPageBytes});
+    list.push_back({handle_of(*table), table->entries(), pages, pages * kPageBytes, table->index()});
   }
   return list;
 }

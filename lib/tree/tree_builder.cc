@@ -68,6 +68,7 @@ Task<Status> TreeBuilder::emit(std::size_t index) {
       child.key = above.scratch.copy(index == 0 ? node::shortest_separator(from.last_key, first) : first);
     }
     from.last_key.assign(index == 0 ? entries.back().key.view() : std::string_view("x"));
+    if (index == 0 && leaves_ != nullptr) leaves_->leaf(child.key, child.child);
     above.packer.add(child);
     above.scratch.mark(above.packer.added());
     from.packer.pop_front();
@@ -77,7 +78,8 @@ Task<Status> TreeBuilder::emit(std::size_t index) {
 }
 
 Task<Status> TreeBuilder::pump() {
-  for (std::size_t index = 0; index < levels_.size(); ++index) {
+  const std::size_t levels = leaves_ == nullptr ? levels_.size() : 1;
+  for (std::size_t index = 0; index < levels; ++index) {
     if (!levels_[index]->packer.ready()) break;
     co_await check(emit(index));
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Builds a tree from a sorted stream, bottom up, every node full: the sorted load.
 //
-// Each level has a packer; a finished node becomes an entry of the level above. Nothing is read.
+// Each level has a packer; a finished node becomes an entry of the level above. Nothing is read. Where somebody wants
+// to know of the leaves, they come first in the file, in order, and the branches after the last of them.
 //
 // Invariants
 //   1. Keys ascend strictly (add() refuses others).
@@ -23,7 +24,7 @@ namespace cambium {
 
 class TreeBuilder final : public SortedBuilder {
  public:
-  explicit TreeBuilder(PageWriter& writer) : writer_(writer) {}
+  explicit TreeBuilder(PageWriter& writer, LeafSink* leaves = nullptr) : writer_(writer), leaves_(leaves) {}
 
   bool add(Bytes key, Bytes value, format::EntryKind kind) override;
   bool ready() const noexcept override { return !levels_.empty() && levels_.front()->packer.ready(); }
@@ -45,6 +46,7 @@ class TreeBuilder final : public SortedBuilder {
   Task<Status> emit(std::size_t level_index);
 
   PageWriter& writer_;
+  LeafSink* leaves_;
   std::vector<std::unique_ptr<Level>> levels_;
   TableRoot root_;
   std::string last_key_;

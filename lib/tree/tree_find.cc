@@ -149,7 +149,9 @@ std::unique_ptr<TableCursor> TreeStore::cursor(const TableRoot& root, CursorOpti
   return std::make_unique<TreeCursor>(cache_, streams_, root, options);
 }
 
-std::unique_ptr<SortedBuilder> TreeStore::builder(PageWriter& writer) { return std::make_unique<TreeBuilder>(writer); }
+std::unique_ptr<SortedBuilder> TreeStore::builder(PageWriter& writer, BuilderOptions options) {
+  return std::make_unique<TreeBuilder>(writer, options.leaves);
+}
 
 Task<Result<TableRoot>> TreeStore::apply(TableRoot root, std::span<const Change> changes, PageWriter& writer) {
   TreeRebuild rebuild(root, writer);

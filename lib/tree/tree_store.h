@@ -35,7 +35,7 @@ class TreeStore final : public TableStore {
   FindState find(const TableRoot& root, Bytes key, Lookup& lookup, FoundEntry& found) noexcept override;
   void find_many(const TableRoot& root, std::span<MultiLookup> lookups) noexcept override;
   std::unique_ptr<TableCursor> cursor(const TableRoot& root, CursorOptions options) override;
-  std::unique_ptr<SortedBuilder> builder(PageWriter& writer) override;
+  std::unique_ptr<SortedBuilder> builder(PageWriter& writer, BuilderOptions options) override;
   Task<Result<TableRoot>> apply(TableRoot root, std::span<const Change> changes, PageWriter& writer) override;
   Task<Result<TableRoot>> relocate(TableRoot root, PageId limit, std::uint64_t pages_max, PageWriter& writer,
                                    bool& more) override;

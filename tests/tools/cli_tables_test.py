@@ -62,6 +62,18 @@ class Tables(CliCase):
         self.cambium('stress', self.file, '--ops', '500', '--table', 'stressed')
         self.assertEqual(self.names(), [b'a', b'default', b'stressed'])
 
+    def test_a_table_keeps_the_index_that_it_was_made_with(self):
+        self.cambium('create', self.file)
+        for index in ('auto', 'plain', 'learned'):
+            self.cambium('table', 'create', self.file, index, '--kind', 'levels', '--index', index)
+        made = json.loads(self.cambium('table', 'create', self.file, 'e', '--kind', 'levels', '--json').out)
+        self.assertEqual(made['index'], 'auto')
+        listed = json.loads(self.cambium('table', 'list', self.file, '--json').out)['tables']
+        self.assertEqual({t['name']: t.get('index') for t in listed},
+                         {'default': None, 'auto': 'auto', 'plain': 'plain', 'learned': 'learned', 'e': 'auto'})
+        self.cambium('table', 'create', self.file, 'f', '--index', 'learned', code=USAGE)  # a tree
+        self.cambium('table', 'create', self.file, 'f', '--kind', 'levels', '--index', 'best', code=USAGE)
+
     def test_a_table_that_is_not_there_is_made_only_by_what_also_makes_files(self):
         self.cambium('create', self.file)
         for words in (['put', self.file, 'k', 'v'], ['get', self.file, 'k'], ['del', self.file, 'k'], ['scan', self.file],

@@ -22,6 +22,7 @@ struct Arguments {
   std::string name;
   std::string new_name;
   std::string kind = "tree";
+  std::string index = "auto";
 
   // whatever reads or writes entries
   std::string table;  // empty: the default table

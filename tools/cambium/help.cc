@@ -106,6 +106,7 @@ After a line that cannot be read the open group is dropped; earlier groups stay.
 )"},
     {"table", "Makes, lists, drops and renames tables.",
      R"(  cambium table create data.cambium events
+  cambium table create data.cambium samples --kind levels --index learned
   cambium table list data.cambium
   cambium table rename data.cambium events events-2023
   cambium table drop data.cambium events-2023
@@ -113,11 +114,14 @@ After a line that cannot be read the open group is dropped; earlier groups stay.
 )",
      R"(
 Every file has the table default, which is meant where --table is not given; it cannot be
-dropped or renamed. list prints name<TAB>kind<TAB>entries<TAB>bytes, by name. --table must
-name a table that is there (exit code 1), except for load, batch and stress, which make
-it as they make the file. Names are 1 to 255 bytes of UTF-8 without / or control
-characters. A dropped table is gone at once; its space comes back in the background, when
-the file is open for writing.
+dropped or renamed. A table of --kind levels is for random writes; --index says how its
+parts find a key: plain (by branch pages), learned (by lines over the keys, where a part
+is large and its keys are regular), or auto (plain, unless the cache is small beside the
+file). Older versions refuse a file with a learned index. list prints
+name<TAB>kind<TAB>entries<TAB>bytes, by name. --table must name a table that is there
+(exit code 1), except for load, batch and stress, which make it as they make the file.
+Names are 1 to 255 bytes of UTF-8 without / or control characters. A dropped table is
+gone at once; its space comes back in the background, when the file is open for writing.
 )"},
     {"levels", "Looks inside tables of kind levels: levels, runs, sstables.",
      R"(  cambium levels data.cambium

@@ -17,6 +17,16 @@ std::string_view kind_name(TableKind kind) noexcept { return kind == TableKind::
 
 namespace {
 
+std::string_view index_name(TableIndex index) noexcept {
+  if (index == TableIndex::automatic) return "auto";
+  return index == TableIndex::plain ? "plain" : "learned";
+}
+
+TableIndex index_of(std::string_view name) noexcept {
+  if (name == "auto") return TableIndex::automatic;
+  return name == "plain" ? TableIndex::plain : TableIndex::learned;
+}
+
 Answer list(Session& session) {
   co_await look_into_all(session);
   nlohmann::ordered_json tables = nlohmann::ordered_json::array();
@@ -26,12 +36,14 @@ Answer list(Session& session) {
           str(info.table.name(), "\t", kind_name(info.table.kind()), "\t", info.entries, "\t", info.bytes, "\n"));
       continue;
     }
-    tables.push_back({{"name", info.table.name()},
-                      {"kind", kind_name(info.table.kind())},
-                      {"number", raw(info.table.id())},
-                      {"entries", info.entries},
-                      {"pages", info.pages},
-                      {"bytes", info.bytes}});
+    nlohmann::ordered_json fields = {{"name", info.table.name()},
+                                     {"kind", kind_name(info.table.kind())},
+                                     {"number", raw(info.table.id())},
+                                     {"entries", info.entries},
+                                     {"pages", info.pages},
+                                     {"bytes", info.bytes}};
+    if (info.table.kind() == TableKind::levels) fields["index"] = index_name(info.index);
+    tables.push_back(std::move(fields));
   }
   if (!session.plain()) print_object(session, {{"action", "list"}, {"tables", tables}});
   co_return Exit::ok;
@@ -45,8 +57,10 @@ Answer verb_table(Session& session) {
   if (arguments.action == "list") co_return co_await list(session);
   if (arguments.action == "create") {
     const TableKind kind = arguments.kind == "tree" ? TableKind::tree : TableKind::levels;
-    const Table made = co_await check(session.db->table(arguments.name, {.kind = kind}, TableMode::create));
+    const TableOptions options{.kind = kind, .index = index_of(arguments.index)};
+    const Table made = co_await check(session.db->table(arguments.name, options, TableMode::create));
     fields["kind"] = kind_name(made.kind());
+    if (kind == TableKind::levels) fields["index"] = arguments.index;
     fields["number"] = raw(made.id());
   } else if (arguments.action == "drop") {
     co_await check(session.db->drop_table(arguments.name));

@@ -82,6 +82,18 @@ TEST_CASE("table set: a catalog row of levels keeps its kind; rows of one name o
       Errc::corruption);
 }
 
+TEST_CASE("table set: the index that a table was made with is in its row, and survives new versions of it") {
+  TableSet made;
+  TableState& table = made.add(TableId{5}, "events", TableKind::levels, TableIndex::learned);
+  CHECK(table.index() == TableIndex::learned);
+  table.publish(Generation{1}, root_at(17));  // built by somebody who does not know
+  CHECK(table.index() == TableIndex::learned);
+  TableSet tables;
+  REQUIRE(read_catalog_row(catalog_key(table), catalog_value(table, table.newest()), tables));
+  CHECK(tables.find("events")->index() == TableIndex::learned);
+  CHECK(tables.find("events")->newest().pointer == root_at(17).pointer);
+}
+
 TEST_CASE("table set: tables are found by number and by name, whatever the numbers, and iterate by number") {
   TableSet tables;
   std::vector<std::uint32_t> numbers;
@@ -212,6 +224,11 @@ TEST_CASE("table set: a damaged catalog row is corruption, one of another kind i
     value[offsetof(format::TableRow, kind)] = 99;
     expected = Errc::unsupported;
   }
+  SECTION("an index from the future") {
+    value[offsetof(format::TableRow, index)] = 3;
+    expected = Errc::unsupported;
+  }
+  SECTION("a tree with an index") { value[offsetof(format::TableRow, index)] = 2; }
   TableSet tables;
   CHECK(read_catalog_row(key, value, tables).code() == expected);
   CHECK(tables.size() == 1);

@@ -82,5 +82,47 @@ TEST_CASE("tree builder: a key that is not above the one before is refused, and 
   tree.require_contents(tree.root, tree.model);
 }
 
+class Leaves final : public LeafSink {
+ public:
+  void leaf(Bytes bound, const format::ChildPointer& pointer) override {
+    bounds.push_back(bound.str());
+    pointers.push_back(pointer);
+  }
+  std::vector<std::string> bounds;
+  std::vector<format::ChildPointer> pointers;
+};
+
+TEST_CASE("tree builder: whoever wants to know is told of every leaf, and the leaves come first in the file") {
+  rt::Random random(3);
+  TreeFixture tree(512);
+  for (int i = 0; i < 20'000; ++i) {
+    tree.model[test::random_key(random, static_cast<KeyShape>(0))] = std::string(150 + random.below(60), 'v');
+  }
+  PageWriter writer = tree.make_writer();
+  std::vector<PageRun> runs;
+  writer.track(&runs);
+  Leaves leaves;
+  TreeBuilder builder(writer, &leaves);
+  tree.root = tree.base.run(build(builder, tree.model, writer)).value();
+  writer.track(nullptr);
+  tree.commit();
+  tree.require_sound();
+  tree.require_contents(tree.root, tree.model);
+  REQUIRE(leaves.pointers.size() > 200);
+  REQUIRE(tree.root.height == 3);
+  std::vector<std::uint64_t> pages;
+  for (const PageRun& run : runs) {
+    for (std::uint32_t i = 0; i < run.pages; ++i) pages.push_back(raw(run.first) + i);
+  }
+  REQUIRE(pages.size() == tree.root.node_pages);
+  std::uint64_t entries = 0;
+  for (std::size_t i = 0; i < leaves.pointers.size(); ++i) {
+    CHECK(leaves.pointers[i].page == pages[i]);
+    CHECK((i == 0 ? leaves.bounds[i].empty() : leaves.bounds[i - 1] < leaves.bounds[i]));
+    entries += leaves.pointers[i].entries;
+  }
+  CHECK(entries == tree.model.size());
+}
+
 }  // namespace
 }  // namespace cambium
