@@ -5,6 +5,7 @@
 
 #include <cambium/rt/check.h>
 
+#include "base/planted_bug.h"
 #include "cache/overflow_value.h"
 
 namespace cambium {
@@ -69,9 +70,11 @@ void LevelCursor::take(RunCursor& run) {
 }
 
 void LevelCursor::hide(RunCursor& run) {
-  if (hidden_ != nullptr && run.page().kind() == format::EntryKind::overflow) {
+  const bool told = hidden_ != nullptr && !CAMBIUM_PLANTED(hidden_value_not_freed);
+  if (told && run.page().kind() == format::EntryKind::overflow) {
     const OverflowView value(run.page().entry().value);
     for (std::size_t i = 0; i < value.extent_count(); ++i) hidden_->emplace_back(value.extent(i), value.generation());
+    if (CAMBIUM_PLANTED(hidden_value_freed_twice)) hidden_->push_back(hidden_->back());
   }
   run.page().step();
 }

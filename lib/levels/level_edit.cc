@@ -8,6 +8,7 @@
 #include <cambium/rt/check.h>
 
 #include "base/assert.h"
+#include "base/planted_bug.h"
 #include "cache/overflow_value.h"
 #include "levels/level_cursor.h"
 #include "levels/level_store.h"
@@ -69,7 +70,7 @@ Task<Result<TableRoot>> LevelStore::apply(TableRoot root, std::span<const Change
   SstableBuilder sstables(trees_, writer, shape(), next_id_);
   for (const Change& change : changes) {
     if (change.remove) {
-      if (version.empty()) continue;  // nothing below that it could hide
+      if (version.empty() || CAMBIUM_PLANTED(level_tombstone_not_written)) continue;  // nothing below that it could hide
       sstables.add(change.key_view(), Bytes(), format::EntryKind::tombstone);
     } else if (change.value_bytes > kInlineValueBytesMax) {
       co_await cambium::check(sstables.add_long(change.key_view(), change.value_view()));
@@ -108,7 +109,7 @@ Task<Result<TableRoot>> LevelStore::edit(TableRoot root, const LevelEdit& edit, 
   for (const LevelRun& run : before.runs()) {
     for (const SstablePtr& table : run.tables) {
       const bool leaves = std::find(edit.removed.begin(), edit.removed.end(), table->id) != edit.removed.end();
-      if (leaves && !moves(table->id)) {
+      if (leaves && (!moves(table->id) || CAMBIUM_PLANTED(trimmed_sstable_freed))) {
         co_await cambium::check(free_pages(*table, writer));
       }
     }
@@ -121,6 +122,7 @@ Task<Result<TableRoot>> LevelStore::edit(TableRoot root, const LevelEdit& edit, 
     if (!moves(id)) rows.emplace_back(sstable_row_key(id), std::string());
   }
   for (const auto& [table, place] : edit.added) {
+    if (CAMBIUM_PLANTED(manifest_row_not_written) && place.level != 0) continue;
     rows.emplace_back(sstable_row_key(table->id), sstable_row_value(*table, place));
   }
   std::sort(rows.begin(), rows.end());

@@ -9,6 +9,7 @@
 
 #include <cambium/rt/check.h>
 
+#include "base/planted_bug.h"
 #include "base/text.h"
 #include "cache/overflow_value.h"
 #include "cache/page_reader.h"
@@ -48,7 +49,7 @@ Task<Status> LevelStore::load(TableRoot& root) {
   }
   Result<LevelVersionPtr> version = LevelVersion::of(std::move(tables));
   if (!version) co_return version.error();
-  next_id_ = std::max(next_id_, (*version)->next_id());
+  if (!CAMBIUM_PLANTED(sstable_number_reused)) next_id_ = std::max(next_id_, (*version)->next_id());
   root.content = std::move(*version);
   co_return Status();
 }
@@ -93,7 +94,8 @@ FindState LevelStore::find(const TableRoot& root, Bytes key, Lookup& lookup, Fou
     const Sstable* const table = runs[lookup.source].find(key);
     if (table == nullptr) continue;
     if (lookup.stage != Lookup::Stage::index) {
-      const Asked asked = ask_filter(*table, hash, lookup);
+      const Sstable& asked_of = CAMBIUM_PLANTED(filter_of_another_sstable) ? *runs.front().tables.front() : *table;
+      const Asked asked = ask_filter(asked_of, hash, lookup);
       if (asked == Asked::missing) return FindState::missing;
       const std::uint32_t asked_source = lookup.source;
       lookup = {};
@@ -103,7 +105,7 @@ FindState LevelStore::find(const TableRoot& root, Bytes key, Lookup& lookup, Fou
     const std::uint32_t source = lookup.source;
     const FindState state = trees_.find(table->root, key, lookup, found);
     lookup.source = source;  // which the tree knows nothing of
-    if (state == FindState::found) {
+    if (state == FindState::found && !CAMBIUM_PLANTED(tombstone_taken_for_value)) {
       return found.entry.kind == format::EntryKind::tombstone ? FindState::absent : FindState::found;
     }
     if (state != FindState::absent) {

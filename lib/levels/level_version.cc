@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/planted_bug.h"
 #include "base/text.h"
 
 namespace cambium {
@@ -29,7 +30,7 @@ std::uint64_t LevelRun::pages() const noexcept {
 const char* LevelVersion::arrange(std::vector<Placed> tables, LevelVersion& version) {
   std::sort(tables.begin(), tables.end(), [](const Placed& a, const Placed& b) {
     if (a.second.level != b.second.level) return a.second.level < b.second.level;
-    if (a.second.run != b.second.run) return a.second.run > b.second.run;
+    if (a.second.run != b.second.run) return (a.second.run > b.second.run) != CAMBIUM_PLANTED(runs_oldest_first);
     return a.first->min_key < b.first->min_key;
   });
   for (Placed& placed : tables) {

@@ -6,6 +6,7 @@
 #include <cambium/limits.h>
 
 #include "base/endian.h"
+#include "base/planted_bug.h"
 #include "base/text.h"
 #include "format/space_page.h"
 
@@ -27,7 +28,7 @@ std::string sstable_row_value(const Sstable& table, SstablePlace place) {
   row.height = static_cast<std::uint8_t>(table.root.height);
   row.min_key_bytes = static_cast<std::uint16_t>(table.min_key.size());
   row.max_key_bytes = static_cast<std::uint16_t>(table.max_key.size());
-  row.flags = table.trimmed ? format::kSstableTrimmed : 0;
+  row.flags = table.trimmed && !CAMBIUM_PLANTED(trim_not_written) ? format::kSstableTrimmed : 0;
   row.run = place.run;
   row.extent_count = static_cast<std::uint32_t>(table.extents.size());
   row.filter_pages = static_cast<std::uint32_t>(table.filter.size());

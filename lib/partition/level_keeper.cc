@@ -6,6 +6,7 @@
 #include <cambium/rt/check.h>
 
 #include "base/log.h"
+#include "base/planted_bug.h"
 #include "base/text.h"
 
 namespace cambium {
@@ -169,13 +170,14 @@ Task<Status> LevelKeeper::publish(TableId id, PageWriter& ahead, const LevelEdit
   Mutex& lane = publisher_.committer().lane();
   co_await lane.lock();
   const MutexGuard guard(lane);
+  if (publisher_.committer().poisoned()) co_return publisher_.committer().poison();
   TableState* const table = tables_.find(id);
   if (table == nullptr || !applies_to(edit, version_of(table->newest()))) {
     ++stats_.discarded;
     co_return Status();
   }
   const std::unique_ptr<PageWriter> writer = publisher_.writer(SpaceUse::reserve);
-  ahead.adopt();
+  if (!CAMBIUM_PLANTED(reserved_pages_not_adopted)) ahead.adopt();
   Result<TableRoot> root = co_await store_.edit(table->newest(), edit, *writer);
   if (!root) {
     Status failed = co_await publisher_.give_up(*writer, root.error());
