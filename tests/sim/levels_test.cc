@@ -10,6 +10,7 @@
 #include <cambium/rt/sim.h>
 
 #include "base/text.h"
+#include "support/quiet_log.h"
 #include "support/seed.h"
 
 namespace cambium::test {
@@ -110,6 +111,7 @@ TEST_CASE("levels: a bit that flipped anywhere in sstables, filters or the manif
     REQUIRE(core->run(make_file(*core)));
     core->drain();
   }
+  const QuietLog quiet;
   const std::uint64_t pages = pristine.file_size("levels.cambium") / kPageBytes;
   std::uint64_t found = 0;
   for (std::uint64_t page = 8; page < pages; ++page) {
