@@ -61,7 +61,8 @@ Task<Status> Compaction::build_slice(const TableRoot& root, PageWriter& writer, 
   while (entries.valid() && !full) {
     ++entries_read_;
     if (!(plan_.drop_tombstones && entries.kind() == format::EntryKind::tombstone)) {
-      builder.add(entries.entry().key, entries.entry().value, entries.kind());
+      const bool above = builder.add(entries.entry().key, entries.entry().value, entries.kind());
+      if (!above) co_return store_.overlap();
     }
     entries.step();
     if (builder.ready()) {

@@ -25,8 +25,7 @@ class LevelTableBuilder final : public SortedBuilder {
 
   bool add(Bytes key, Bytes value, format::EntryKind kind) override {
     if (!above_last(key)) return false;
-    sstables_.add(key, value, kind);
-    return true;
+    return sstables_.add(key, value, kind);
   }
   Task<Status> add_long(Bytes key, Bytes value) override {
     if (!above_last(key)) co_return Error(Errc::invalid_argument, "keys of a sorted load must ascend");
@@ -71,11 +70,13 @@ Task<Result<TableRoot>> LevelStore::apply(TableRoot root, std::span<const Change
   for (const Change& change : changes) {
     if (change.remove) {
       if (version.empty() || CAMBIUM_PLANTED(level_tombstone_not_written)) continue;  // nothing below that it could hide
-      sstables.add(change.key_view(), Bytes(), format::EntryKind::tombstone);
+      const bool above = sstables.add(change.key_view(), Bytes(), format::EntryKind::tombstone);
+      CAMBIUM_ASSERT(above);
     } else if (change.value_bytes > kInlineValueBytesMax) {
       co_await cambium::check(sstables.add_long(change.key_view(), change.value_view()));
     } else {
-      sstables.add(change.key_view(), change.value_view(), format::EntryKind::value);
+      const bool above = sstables.add(change.key_view(), change.value_view(), format::EntryKind::value);
+      CAMBIUM_ASSERT(above);
     }
     if (sstables.ready()) {
       co_await cambium::check(sstables.pump());
@@ -193,7 +194,8 @@ Task<Status> LevelStore::rebuild(const Sstable& table, PageId limit, SstableBuil
       co_await cambium::check(builder.add_long(entry.key, value.bytes()));
       for (std::size_t i = 0; i < old.extent_count(); ++i) edit.freed.emplace_back(old.extent(i), old.generation());
     } else {
-      builder.add(entry.key, entry.value, kind);
+      const bool above = builder.add(entry.key, entry.value, kind);
+      if (!above) co_return overlap();
     }
     if (builder.ready()) {
       co_await cambium::check(builder.pump());

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -15,8 +16,21 @@
 #include "cache/page_reader.h"
 #include "levels/blocked_filter.h"
 #include "levels/level_cursor.h"
+#include "levels/sstable_check.h"
 
 namespace cambium {
+
+namespace {
+
+constexpr const char* kSalvageHint = "restore the file from a backup, or use `cambium salvage`";
+
+}  // namespace
+
+Error LevelStore::overlap() const {
+  return Error(Errc::corruption,
+               rt::str("a run of sstables of ", cache_.device().name(), " holds keys beyond what its manifest says"),
+               kSalvageHint);
+}
 
 // ---- the manifest -------------------------------------------------------------------------------------------------
 
@@ -39,7 +53,10 @@ Task<Status> LevelStore::load(TableRoot& root) {
       }
       SstablePlace place;
       Result<SstablePtr> table = read_sstable_row(rows->entry().key, value, file_pages, place);
-      if (!table) co_return table.error();
+      if (!table) {
+        const std::string where = rt::str("page ", raw(rows->page()), " of ", cache_.device().name(), ": ");
+        co_return Error(table.code(), where + std::string(table.error().message()), kSalvageHint);
+      }
       tables.emplace_back(std::move(*table), place);
       rows->step();
       if (!rows->valid() && !rows->at_end()) {
@@ -48,7 +65,10 @@ Task<Status> LevelStore::load(TableRoot& root) {
     }
   }
   Result<LevelVersionPtr> version = LevelVersion::of(std::move(tables));
-  if (!version) co_return version.error();
+  if (!version) {
+    const std::string where = rt::str("the manifest in page ", root.pointer.page, " of ", cache_.device().name());
+    co_return Error(version.code(), where + ": " + std::string(version.error().message()), kSalvageHint);
+  }
   if (!CAMBIUM_PLANTED(sstable_number_reused)) next_id_ = std::max(next_id_, (*version)->next_id());
   root.content = std::move(*version);
   co_return Status();
@@ -132,8 +152,9 @@ std::unique_ptr<TableCursor> LevelStore::cursor(const TableRoot& root, CursorOpt
 
 // ---- the whole ----------------------------------------------------------------------------------------------------
 
+// The filter first: then each key of the leaves can be asked of it.
 Task<Status> LevelStore::check_sstable(const Sstable& table, PageVisitor& visitor) {
-  Status first = co_await trees_.check(table.root, visitor);
+  SstableCheck findings(table, visitor, cache_.device().name());
   PageReader reader(cache_.device(), cache_.file_id());
   for (std::size_t page = 0; page < table.filter.size();) {
     PageReader::Wanted wanted[PageReader::kBatchPages];
@@ -143,18 +164,15 @@ Task<Status> LevelStore::check_sstable(const Sstable& table, PageVisitor& visito
     }
     co_await reader.read(wanted, count);
     for (std::size_t i = 0; i < count; ++i) {
-      Status status = std::move(wanted[i].status);
-      const PageId id = wanted[i].pointer.id();
-      if (status) status = visitor.visit({id, 1}, table.generation);
-      if (status) continue;
-      visitor.damaged({id, 0, table.min_key, {}, status.error()});
-      if (first) first = status;
+      findings.filter_page(static_cast<std::uint32_t>(page + i), std::move(wanted[i].status), reader.page(i));
     }
     page += count;
-    Status paced = co_await visitor.pace(table.root.node_pages + table.root.overflow_pages + page);
+    Status paced = co_await visitor.pace(page);
     if (!paced) co_return paced;
   }
-  co_return first;
+  Status walked = co_await trees_.check(table.root, findings);
+  if (walked) findings.end();
+  co_return findings.first_damage() ? walked : findings.first_damage();
 }
 
 Task<Status> LevelStore::check(const TableRoot& root, PageVisitor& visitor) {

@@ -49,6 +49,8 @@ class LevelStore final : public TableStore {
   // The table with other sstables. Their pages are written; those of the ones that leave are freed here.
   Task<Result<TableRoot>> edit(TableRoot root, const LevelEdit& edit, PageWriter& writer);
 
+  // What a reader of a whole run says when its sstables hold other keys than the manifest has them hold.
+  Error overlap() const;
   SstableShape shape() const noexcept { return {sstable_pages_max_, 10}; }
   SstableId& next_id() noexcept { return next_id_; }  // of all tables: builders run side by side
   TableStore& trees() noexcept { return trees_; }

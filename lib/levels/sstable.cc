@@ -9,6 +9,7 @@
 #include "base/planted_bug.h"
 #include "base/text.h"
 #include "format/space_page.h"
+#include "levels/compaction_picker.h"
 
 namespace cambium {
 
@@ -66,6 +67,8 @@ const char* parse(Bytes value, std::uint64_t file_pages, const SstableRow& row, 
                                std::uint64_t{row.filter_pages} * sizeof(FilterPageRow) + row.min_key_bytes +
                                row.max_key_bytes;
   if (value.size() != needed) return "has another length than it says";
+  if (row.level > kBottomLevel || row.run == ~std::uint32_t{0}) return "has an impossible place";
+  if (row.root.entries == 0 || row.tombstones > row.root.entries) return "has impossible counts";
   if (row.height == 0 || row.height > 16 || row.root.empty()) return "has a root that does not fit its height";
   if (row.min_key_bytes == 0 || row.min_key_bytes > kKeyBytesMax || row.max_key_bytes == 0 ||
       row.max_key_bytes > kKeyBytesMax) {
@@ -107,6 +110,8 @@ Result<SstablePtr> read_sstable_row(Bytes key, Bytes value, std::uint64_t file_p
   auto table = std::make_shared<Sstable>();
   if (key.size() != format::kSstableRowKeyBytes || value.size() < sizeof row) {
     wrong = "is too short";
+  } else if (rt::load_be64(key.data()) == ~std::uint64_t{0}) {
+    wrong = "has the last number there is";
   } else {
     std::memcpy(&row, value.data(), sizeof row);
     wrong = parse(value, file_pages, row, *table);
