@@ -29,7 +29,9 @@ class LevelFixture {
  public:
   explicit LevelFixture(std::size_t frames, std::uint64_t sstable_pages = 16,
                         const SimOptions& options = {.seed = 1, .eager = true})
-      : tree(frames, 1024, options), store(*tree.cache, tree.store, sstable_pages) {}
+      : tree(frames, 1024, options),
+        sstables(*tree.cache, TreeStore::Of::sstables),
+        store(*tree.cache, sstables, sstable_pages) {}
 
   void apply(const Batch& batch) {
     const std::vector<Change> changes = TreeFixture::changes_of(batch);
@@ -119,6 +121,7 @@ class LevelFixture {
   }
 
   TreeFixture tree;
+  TreeStore sstables;
   LevelStore store;
   Mutex lane;
   TableRoot root;
