@@ -104,6 +104,9 @@ Task<Status> LevelStore::free_pages(const Sstable& table, PageWriter& writer) {
 Task<Result<TableRoot>> LevelStore::edit(TableRoot root, const LevelEdit& edit, PageWriter& writer) {
   co_await cambium::check(load(root));
   const LevelVersion& before = version_of(root);
+  const Result<LevelVersionPtr> edited = before.with(edit);
+  if (!edited) co_return overlap();
+  const LevelVersionPtr version = edited.value();
   const auto moves = [&](SstableId id) {
     return std::any_of(edit.added.begin(), edit.added.end(), [&](const auto& added) { return added.first->id == id; });
   };
@@ -133,7 +136,6 @@ Task<Result<TableRoot>> LevelStore::edit(TableRoot root, const LevelEdit& edit, 
                        static_cast<std::uint16_t>(key.size()), value.empty()});
   }
   TableRoot after = co_await cambium::check(trees_.apply(manifest_of(root), changes, writer));
-  const LevelVersionPtr version = before.with(edit);
   after.node_pages += version->node_pages();
   after.overflow_pages += version->overflow_pages();
   after.content = version;

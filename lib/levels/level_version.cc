@@ -39,6 +39,7 @@ const char* LevelVersion::arrange(std::vector<Placed> tables, LevelVersion& vers
                       version.runs_.back().place.run == place.run;
     if (!same) version.runs_.push_back({place, {}});
     std::vector<SstablePtr>& run = version.runs_.back().tables;
+    if (placed.first->max_key < placed.first->min_key) return "have their keys in the wrong order";
     if (!run.empty() && !(run.back()->max_key < placed.first->min_key)) return "of one run overlap";
     version.next_id_ = std::max(version.next_id_, SstableId{static_cast<std::uint64_t>(placed.first->id) + 1});
     if (place.level == 0) version.next_run_ = std::max(version.next_run_, place.run + 1);
@@ -54,7 +55,7 @@ Result<LevelVersionPtr> LevelVersion::of(std::vector<Placed> tables) {
   return LevelVersionPtr(std::move(version));
 }
 
-LevelVersionPtr LevelVersion::with(const LevelEdit& edit) const {
+Result<LevelVersionPtr> LevelVersion::with(const LevelEdit& edit) const {
   std::vector<Placed> tables;
   std::size_t removed = 0;
   for (const LevelRun& run : runs_) {
@@ -70,8 +71,8 @@ LevelVersionPtr LevelVersion::with(const LevelEdit& edit) const {
   version->next_id_ = next_id_;  // numbers are not used again, whatever became of their sstables
   version->next_run_ = next_run_;
   const char* const wrong = arrange(std::move(tables), *version);
-  CAMBIUM_ASSERT_MSG(wrong == nullptr, "a compaction or a flush made overlapping sstables");
-  return version;
+  if (wrong != nullptr) return Error(Errc::corruption, rt::str("sstables ", wrong));
+  return LevelVersionPtr(std::move(version));
 }
 
 std::size_t LevelVersion::runs_at(unsigned level) const noexcept {

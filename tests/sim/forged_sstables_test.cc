@@ -149,6 +149,17 @@ class Forged {
     const std::string page = forger.read(manifest_page());
     return node::NodeView(page.data()).leaf_entry(index).value.str();
   }
+  static format::SstableRow row_of(const std::string& bytes) {
+    format::SstableRow row;
+    std::memcpy(&row, bytes.data(), sizeof row);
+    return row;
+  }
+  static std::string min_key(const std::string& bytes) {
+    return bytes.substr(keys_at(row_of(bytes)), row_of(bytes).min_key_bytes);
+  }
+  static std::string max_key(const std::string& bytes) {
+    return bytes.substr(keys_at(row_of(bytes)) + row_of(bytes).min_key_bytes);
+  }
   static std::size_t filter_at(const format::SstableRow& row) {
     return sizeof row + row.extent_count * sizeof(format::SstableExtent);
   }
@@ -234,14 +245,12 @@ TEST_CASE("forged: an impossible row of a manifest is corruption for every reade
 TEST_CASE("forged: sstables of one run that overlap are corruption for every reader of that table", "[F09][F12]") {
   Forged f;
   const std::uint64_t manifest = f.manifest_page();
-  // The first sstable of the second run becomes one of the first run.
-  format::SstableRow first;
-  std::memcpy(&first, f.row_bytes(0).data(), sizeof first);
+  // An sstable of another run, of keys that the first one spans as well, becomes one of its run.
+  const std::string first = f.row_bytes(0);
   for (std::size_t i = 1;; ++i) {
-    format::SstableRow other;
-    std::memcpy(&other, f.row_bytes(i).data(), sizeof other);
-    if (other.run == first.run) continue;
-    f.row(i, [&](format::SstableRow& row, char*) { row.run = first.run; });
+    const std::string other = f.row_bytes(i);
+    if (Forged::row_of(other).run == Forged::row_of(first).run || Forged::min_key(other) > Forged::max_key(first)) continue;
+    f.row(i, [&](format::SstableRow& row, char*) { row.run = Forged::row_of(first).run; });
     break;
   }
   const Outcome outcome = f.used();
@@ -288,9 +297,8 @@ TEST_CASE("forged: a filter that denies keys, or belongs to another sstable, is 
   const bool other = GENERATE(false, true);
   CAPTURE(other);
   Forged f;
-  format::SstableRow row;
   const std::string bytes = f.row_bytes(0);
-  std::memcpy(&row, bytes.data(), sizeof row);
+  const format::SstableRow row = Forged::row_of(bytes);
   REQUIRE(row.filter_pages == 1);
   format::FilterPageRow filter;
   std::memcpy(&filter, bytes.data() + Forged::filter_at(row), sizeof filter);
@@ -316,8 +324,7 @@ TEST_CASE("forged: sstables in each other's place are found by check, and a merg
   Forged f;
   const std::string rows[] = {f.row_bytes(0), f.row_bytes(1)};
   for (const std::size_t i : {0u, 1u}) {
-    format::SstableRow other;
-    std::memcpy(&other, rows[1 - i].data(), sizeof other);
+    const format::SstableRow other = Forged::row_of(rows[1 - i]);
     f.row(i, [&](format::SstableRow& row, char* at) {
       REQUIRE(row.run == other.run);
       REQUIRE(row.min_key_bytes + row.max_key_bytes == other.min_key_bytes + other.max_key_bytes);
@@ -337,10 +344,9 @@ TEST_CASE("forged: a leaf of an sstable that lies nowhere is corruption for thos
   const auto target = static_cast<std::uint32_t>(GENERATE(3u, 5u, 100'000u, ~0u));
   CAPTURE(target);
   Forged f;
-  format::SstableRow row;
   const std::string page = f.forger.read(f.manifest_page());
   const Bytes value = node::NodeView(page.data()).leaf_entry(0).value;
-  std::memcpy(&row, value.data(), sizeof row);
+  const format::SstableRow row = Forged::row_of(value.str());
   REQUIRE(row.height == 2);
   PageForger::Path path = f.manifest();
   const auto at = static_cast<std::size_t>(value.data() - page.data());
