@@ -55,7 +55,8 @@ const char* validate_filter_page(const char* page, const FilterShape& shape, std
   format::FilterPageHeader header;
   std::memcpy(&header, page, sizeof header);
   if (header.page.type != format::PageType::filter) return "not a filter page";
-  if (header.page.level != format::kFilterLevel || header.page.count != format::kFilterBlocksPerPage) return "filter page of another make";
+  if (header.page.level != format::kFilterLevel || header.page.count != format::kFilterBlocksPerPage)
+    return "filter page of another make";
   const format::FilterRecord wanted = shape.encode();
   if (std::memcmp(&header.filter, &wanted, sizeof wanted) != 0) return "page of another filter";
   if (header.index != index) return "another page of the filter";

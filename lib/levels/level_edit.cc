@@ -69,7 +69,8 @@ Task<Result<TableRoot>> LevelStore::apply(TableRoot root, std::span<const Change
   SstableBuilder sstables(trees_, writer, shape(), next_id_);
   for (const Change& change : changes) {
     if (change.remove) {
-      if (version.empty() || CAMBIUM_PLANTED(level_tombstone_not_written)) continue;  // nothing below that it could hide
+      if (version.empty() || CAMBIUM_PLANTED(level_tombstone_not_written))
+        continue;  // nothing below that it could hide
       const bool above = sstables.add(change.key_view(), Bytes(), format::EntryKind::tombstone);
       CAMBIUM_ASSERT(above);
     } else if (change.value_bytes > kInlineValueBytesMax) {

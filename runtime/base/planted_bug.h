@@ -67,7 +67,7 @@
   BUG(level_tombstone_dropped, "lib/levels/compaction_picker.cc", "levels", "a merge above the bottom drops tombstones, older values return") \
   BUG(level_tombstone_not_written, "lib/levels/level_edit.cc", "levels", "a flush leaves deletes out") \
   BUG(tombstone_taken_for_value, "lib/levels/level_store.cc", "levels", "a get takes a tombstone for a value") \
-  BUG(trim_not_written, "lib/levels/sstable.cc", "levels", "the manifest does not say that an sstable was trimmed") \
+  BUG(trim_not_written, "lib/levels/sstable.cc", "levels levelcuts", "the manifest does not say that an sstable was trimmed") \
   BUG(trimmed_sstable_freed, "lib/levels/level_edit.cc", "levels", "the pages of an sstable that is only trimmed or moved are freed") \
   BUG(filter_of_another_sstable, "lib/levels/level_store.cc", "levels", "the filter that is asked belongs to another sstable") \
   BUG(sstable_number_reused, "lib/levels/level_store.cc", "levels", "after opening, the numbers of sstables begin anew") \

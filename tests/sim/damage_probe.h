@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// DamageProbe: asks a table of a partition that may be damaged everything it holds, and sorts the answers into right, refused and
-// wrong.
+// DamageProbe: asks a table of a partition that may be damaged everything it holds, and sorts the answers into right,
+// refused and wrong.
 //
 // Right is a value that the file may hold: the last one whose flush was acknowledged, or one written after it. Refused
 // is corruption. Anything else (another value, none, another error, a scan that skips) is wrong.

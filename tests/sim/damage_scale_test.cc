@@ -255,8 +255,7 @@ struct TwoVersions {
   Expectation expectation;
   std::vector<std::uint64_t> changed;  // superblocks excepted: both copies of an older one are an older version
 
-  explicit TwoVersions(TableKind kind)
-      : before(small_file(kind)), after(before.clone()), expectation(kKeys, kind) {
+  explicit TwoVersions(TableKind kind) : before(small_file(kind)), after(before.clone()), expectation(kKeys, kind) {
     run_two_rounds(after, 3, expectation);
     after = after.clone();
     for (std::uint64_t page = kSuperblockPages; page < std::min(pages_of(before), pages_of(after)); ++page) {

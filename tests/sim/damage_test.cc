@@ -120,8 +120,8 @@ TEST_CASE("damage: a flipped bit in any page of a file is a right answer or corr
       ++(unharmed && !answers.superblock_damaged ? harmless : noticed);
     }
   }
-  std::printf("damage: %s: %llu bits flipped in %llu pages: %llu noticed, %llu in free space\n",
-              name_of(kind), static_cast<unsigned long long>(noticed + harmless), static_cast<unsigned long long>(pages),
+  std::printf("damage: %s: %llu bits flipped in %llu pages: %llu noticed, %llu in free space\n", name_of(kind),
+              static_cast<unsigned long long>(noticed + harmless), static_cast<unsigned long long>(pages),
               static_cast<unsigned long long>(noticed), static_cast<unsigned long long>(harmless));
   CHECK(noticed > harmless / 10);
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The manifest, filters and sstables of a level store with right checksums that say wrong things: nothing asserts, hangs
-// or reads outside, no value is shown that nobody wrote, and check() says what is wrong.
+// The manifest, filters and sstables of a level store with right checksums that say wrong things: nothing asserts,
+// hangs or reads outside, no value is shown that nobody wrote, and check() says what is wrong.
 //
-// A manifest is believed, as a tree's branches are: where its row hides keys they are absent, until check() compares the
-// row with the leaves. A trim alone cannot be told from a right one: what it hides has moved elsewhere, as far as a
+// A manifest is believed, as a tree's branches are: where its row hides keys they are absent, until check() compares
+// the row with the leaves. A trim alone cannot be told from a right one: what it hides has moved elsewhere, as far as a
 // reader knows.
 #include <catch2/catch.hpp>
 
@@ -230,7 +230,7 @@ TEST_CASE("forged: an impossible row of a manifest is corruption for every reade
     if (which == 13) row.node_pages += 1;
     if (which == 14) row.root.page = 9;
     if (which == 15) std::memcpy(at + sizeof row, &outside, sizeof outside);
-    if (which == 16) at[Forged::keys_at(row)] = 'z';                            // min key above max key
+    if (which == 16) at[Forged::keys_at(row)] = 'z';                               // min key above max key
     if (which == 17) std::memset(at + Forged::filter_at(row), 0, sizeof outside);  // a filter page elsewhere
   });
   const Outcome outcome = f.used();
@@ -249,7 +249,8 @@ TEST_CASE("forged: sstables of one run that overlap are corruption for every rea
   const std::string first = f.row_bytes(0);
   for (std::size_t i = 1;; ++i) {
     const std::string other = f.row_bytes(i);
-    if (Forged::row_of(other).run == Forged::row_of(first).run || Forged::min_key(other) > Forged::max_key(first)) continue;
+    if (Forged::row_of(other).run == Forged::row_of(first).run || Forged::min_key(other) > Forged::max_key(first))
+      continue;
     f.row(i, [&](format::SstableRow& row, char*) { row.run = Forged::row_of(first).run; });
     break;
   }
@@ -293,7 +294,8 @@ TEST_CASE("forged: a trim that nobody made hides keys, and what is left is right
   CHECK(outcome.right + outcome.absent == kKeys);
 }
 
-TEST_CASE("forged: a filter that denies keys, or belongs to another sstable, is found by check and named", "[F08][F12]") {
+TEST_CASE("forged: a filter that denies keys, or belongs to another sstable, is found by check and named",
+          "[F08][F12]") {
   const bool other = GENERATE(false, true);
   CAPTURE(other);
   Forged f;

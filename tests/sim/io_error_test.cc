@@ -344,7 +344,7 @@ Task<Status> fill_the_device(Core& core, SimDisk& disk, TableKind kind, Outcome&
     flushed = co_await db.flush({.trim = false});
   }
   outcome.first_error = flushed.code();
-  co_await check(db.check());             // the flush that failed has given back what it took, and taken nothing
+  co_await check(db.check());                    // the flush that failed has given back what it took, and taken nothing
   co_await read_everything(db, table, outcome);  // what could not be flushed is still there
   disk.set_capacity_bytes(~std::uint64_t{0});
   co_await core.sleep_ns(1'000'000'000);  // it resumes by itself

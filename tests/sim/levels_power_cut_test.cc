@@ -106,7 +106,8 @@ Task<Status> random_batches(Core& core, TracedPartition& db) {
       if (random.below(4) == 0) {
         batch.del(table, key_of(key));
       } else {
-        batch.put(table, key_of(key), random.below(12) == 0 ? std::string(2000 + key * 100, 'l') : value_of(key, round));
+        batch.put(table, key_of(key),
+                  random.below(12) == 0 ? std::string(2000 + key * 100, 'l') : value_of(key, round));
       }
     }
     co_await check(db.write(batch));
@@ -142,8 +143,8 @@ TEST_CASE("power cut: at every step of moving sstables out of the end of the fil
 TEST_CASE("power cut: at every step of random batches over two trees and two level stores",
           "[cut-levels][S02][S09][F09][F10]") {
   const WalMode mode = GENERATE(WalMode::none, WalMode::batched);
-  expect_survival({mode == WalMode::none ? "a mix, no log" : "a mix, log in batches", options_of(mode), nullptr,
-                   &random_batches});
+  expect_survival(
+      {mode == WalMode::none ? "a mix, no log" : "a mix, log in batches", options_of(mode), nullptr, &random_batches});
 }
 
 }  // namespace

@@ -159,7 +159,8 @@ Task<Status> agrees(Partition& db, const Table& table, const Model& model) {
       if (page.empty()) break;
       for (const Entry& entry : page) {
         const auto it = model.find(entry.key.str());
-        if (it == model.end() || it->second != entry.value.view()) co_return Error(Errc::io, "a scan shows another entry");
+        if (it == model.end() || it->second != entry.value.view())
+          co_return Error(Errc::io, "a scan shows another entry");
         keys.push_back(it->first);
       }
     }
@@ -215,6 +216,14 @@ Task<Status> live_once(Core& core, rt::Random& random, bool long_values, Model& 
     co_await check(agrees(db, table, model));
     co_await check(db.check());
   }
+  // A merge is due now; it is left off at some slice of it.
+  for (int i = 0; i < 7; ++i) {
+    const std::string key = key_of(random.below(kModelKeys));
+    model[key] = rt::str("of turn ", i);
+    co_await check(db.put(table, key, model[key]));
+    co_await check(db.flush({.trim = false}));
+  }
+  co_await core.sleep_ns(static_cast<std::int64_t>(random.below(600)) * kSimTickNs);
   Status closed = co_await db.close();
   co_return closed;
 }

@@ -97,8 +97,8 @@ TEST_CASE("space: twenty rounds of overwriting 100,000 keys leave the file withi
   CHECK(sizes.most <= 1.6);
 }
 
-// What holds for a level store: with no merge due, less than flush_runs (6) runs wait beside the bottom, each as long as
-// a write buffer; and a merge into the bottom may write all of it anew before what it replaces comes free.
+// What holds for a level store: with no merge due, less than flush_runs (6) runs wait beside the bottom, each as long
+// as a write buffer; and a merge into the bottom may write all of it anew before what it replaces comes free.
 constexpr double kWaiting = 6.0 * static_cast<double>(MiB) / static_cast<double>(kLiveBytes);
 constexpr double kBottom = 1.15;
 
