@@ -54,7 +54,7 @@ bool SstableCheck::denied(Bytes key) const noexcept {
 Task<Status> SstableCheck::leaf(const NodeView& leaf, Bytes low, Bytes high) {
   for (std::size_t i = 0; i < leaf.count(); ++i) {
     const Bytes key(key_.data(), leaf.leaf_key(i, key_.data()));
-    tombstones_ += leaf.leaf_entry(i).kind == format::EntryKind::tombstone ? 1 : 0;
+    tombstones_ += leaf.leaf_entry(i).kind == format::EntryKind::tombstone ? 1u : 0u;
     if (first_key_.empty()) first_key_ = key.str();
     last_key_.assign(key.data(), key.size());
     const bool below = key < Bytes(table_.min_key) && !table_.trimmed;
