@@ -59,9 +59,9 @@ class Table {
 // A table as Partition::tables() lists it. Writes that are still in buffers are not counted.
 struct TableInfo {
   Table table;
-  std::uint64_t entries = 0;  // TableStats::entries says what that means in a level store
-  std::uint64_t pages = 0;    // of 4 KiB, those of long values included
-  std::uint64_t bytes = 0;    // the same as bytes
+  std::uint64_t entries = 0;                 // TableStats::entries says what that means in a level store
+  std::uint64_t pages = 0;                   // of 4 KiB, those of long values included
+  std::uint64_t bytes = 0;                   // the same as bytes
   TableIndex index = TableIndex::automatic;  // as it was made
 };
 

@@ -203,6 +203,8 @@ Task<Status> Flusher::apply_part(OrderedBuffer& buffer, const SortedRun& run, Se
                                  SpaceUse use) {
   co_await publisher_.committer().lane().lock();
   MutexGuard lane(publisher_.committer().lane());
+  // Others commit beside it; what such a commit freed before it failed is not to be met here as damage.
+  if (publisher_.committer().poisoned()) co_return publisher_.committer().poison();
   if (publisher_.space().held_by_fallback() > publisher_.space().file_pages() / 8) {
     // Much of the file waits only for the fallback superblock: moving that on is cheaper than a longer file.
     co_await check(publisher_.committer().touch());

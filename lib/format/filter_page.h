@@ -2,7 +2,7 @@
 // A page of an sstable's filter: 63 blocks of one cache line each, behind a header that fills the first line.
 //
 //   offset size    field
-//   0      32      PageHeader   type filter, count = 63, level 0
+//   0      32      PageHeader   type filter, count = 63, level 255 (kFilterLevel)
 //   32     8       keys         of the sstable that the filter was made for    |
 //   40     4       pages        of the whole filter                            | FilterRecord: the same in every
 //   44     1       probes       bits set and asked for per key, 1 .. 16        | page, and in what refers to them

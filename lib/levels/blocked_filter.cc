@@ -55,7 +55,8 @@ const char* validate_filter_page(const char* page, const FilterShape& shape, std
   format::FilterPageHeader header;
   std::memcpy(&header, page, sizeof header);
   if (header.page.type != format::PageType::filter) return "not a filter page";
-  if (header.page.level != 0 || header.page.count != format::kFilterBlocksPerPage) return "filter page of another make";
+  if (header.page.level != format::kFilterLevel || header.page.count != format::kFilterBlocksPerPage)
+    return "filter page of another make";
   const format::FilterRecord wanted = shape.encode();
   if (std::memcmp(&header.filter, &wanted, sizeof wanted) != 0) return "page of another filter";
   if (header.index != index) return "another page of the filter";
@@ -75,7 +76,7 @@ void FilterBuilder::write_page(std::uint32_t index, const node::NodeIdentity& id
   CAMBIUM_ASSERT(index < shape_.pages);
   const format::FilterPageHeader header{.page = {.checksum = 0,
                                                  .type = format::PageType::filter,
-                                                 .level = 0,
+                                                 .level = static_cast<std::uint8_t>(format::kFilterLevel),
                                                  .count = format::kFilterBlocksPerPage,
                                                  .page_id = raw(identity.page),
                                                  .generation = raw(identity.generation),

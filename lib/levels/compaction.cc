@@ -5,6 +5,7 @@
 
 #include <cambium/rt/check.h>
 
+#include "base/planted_bug.h"
 #include "levels/level_cursor.h"
 
 namespace cambium {
@@ -43,6 +44,11 @@ std::size_t Compaction::from_runs() const noexcept {
                                                 [&](SstablePlace place) { return place.level == plan_.from_level; }));
 }
 
+double Compaction::share_dropped() const noexcept {
+  const auto came = static_cast<double>(std::max<std::uint64_t>(plan_.from_entries, 1));
+  return std::min(1.0, static_cast<double>(entries_dropped_) / came);
+}
+
 // One run, and nothing in it to drop: its sstables change their place, no page is written.
 bool Compaction::move_whole(const std::vector<LevelRun>& inputs, LevelEdit& edit) const {
   if (inputs.size() != 1) return false;
@@ -73,8 +79,11 @@ Task<Status> Compaction::build_slice(const TableRoot& root, PageWriter& writer, 
   bool full = false;
   while (entries.valid() && !full) {
     ++entries_read_;
-    if (!(plan_.drop_tombstones && entries.kind() == format::EntryKind::tombstone)) {
-      builder.add(entries.entry().key, entries.entry().value, entries.kind());
+    if (plan_.drop_tombstones && entries.kind() == format::EntryKind::tombstone) {
+      ++entries_dropped_;
+    } else {
+      const bool above = builder.add(entries.entry().key, entries.entry().value, entries.kind());
+      if (!above) co_return store_.overlap();
     }
     entries.step();
     if (builder.ready()) {
@@ -87,9 +96,11 @@ Task<Status> Compaction::build_slice(const TableRoot& root, PageWriter& writer, 
       if (core.over_budget()) co_await core.yield();
     }
   }
+  entries_dropped_ += entries.hidden_count();
   co_await check(builder.finish());
   next_progress_ = entries.valid() ? entries.entry().key.str() : std::string();
   close_slice(inputs, next_progress_, builder, edit);
+  if (CAMBIUM_PLANTED(slice_published_unwritten)) co_return Status();
   Status written = co_await writer.finish();
   co_return written;
 }
@@ -113,6 +124,7 @@ void Compaction::close_slice(const std::vector<LevelRun>& inputs, Bytes end, Sst
 }
 
 bool applies_to(const LevelEdit& edit, const LevelVersion& version) {
+  if (CAMBIUM_PLANTED(overtaken_slice_published)) return true;
   return std::all_of(edit.removed.begin(), edit.removed.end(), [&](SstableId id) {
     return std::any_of(version.runs().begin(), version.runs().end(), [&](const LevelRun& run) {
       return std::any_of(run.tables.begin(), run.tables.end(),

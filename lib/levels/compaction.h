@@ -35,6 +35,8 @@ class Compaction {
   double share_done(const LevelVersion& version) const noexcept;
   std::size_t from_runs() const noexcept;  // that it began with, of the level it comes from
   std::uint64_t entries_read() const noexcept { return entries_read_; }
+  // How much of what came down made something else go, about: 0 where all keys were new, 1 where all were known.
+  double share_dropped() const noexcept;
 
  private:
   std::vector<LevelRun> inputs_in(const LevelVersion& version) const;
@@ -46,6 +48,7 @@ class Compaction {
   std::string progress_;       // keys below are merged; empty: none yet
   std::string next_progress_;  // when the slice built last is published
   std::uint64_t entries_read_ = 0;
+  std::uint64_t entries_dropped_ = 0;
 };
 
 // Can this edit still be published in `version`? Others may have moved its sstables meanwhile.

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/planted_bug.h"
+
 namespace cambium {
 
 CompactionPolicy chosen_policy(TableTraffic traffic) noexcept {
@@ -60,6 +62,7 @@ std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const
     }
     chosen.push_back(run.place);
     plan.from_pages += run.pages();
+    for (const SstablePtr& table : run.tables) plan.from_entries += table->entries();
   }
   plan.output.level = output_level(version, policy, level, plan.from_pages);
   const bool to_bottom = plan.output.level == kBottomLevel;
@@ -82,7 +85,7 @@ std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const
   }
   // At the bottom the run that is there goes on: what was merged of it and what was not are one sequence.
   plan.output.run = to_bottom ? std::max(newest_there, 1u) : newest_there + 1;
-  plan.drop_tombstones = !older;
+  plan.drop_tombstones = !older || CAMBIUM_PLANTED(level_tombstone_dropped);
   return plan;
 }
 

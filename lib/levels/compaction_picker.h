@@ -44,6 +44,7 @@ struct CompactionPlan {
   bool sliced = true;                // may be done piece by piece, leaving sstables trimmed
   std::uint64_t pages = 0;           // of the inputs
   std::uint64_t from_pages = 0;      // of those at from_level
+  std::uint64_t from_entries = 0;    // likewise
 
   bool has_input(SstablePlace place) const noexcept {
     return std::find(inputs.begin(), inputs.end(), place) != inputs.end();

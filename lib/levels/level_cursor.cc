@@ -8,6 +8,7 @@
 #include <cambium/rt/check.h>
 
 #include "base/endian.h"
+#include "base/planted_bug.h"
 #include "cache/overflow_value.h"
 #include "cache/page_stream.h"
 
@@ -125,12 +126,15 @@ bool LevelCursor::hide_older(std::size_t newest, std::size_t older) {
   for (std::size_t i = older; i < sources_.size(); ++i) {
     Source& source = sources_[i];
     if (heads_[i] != heads_[newest] || source.at->key != key) continue;
-    if (hidden_ != nullptr && *source.kind == format::EntryKind::overflow) {
+    const bool told = hidden_ != nullptr && !CAMBIUM_PLANTED(hidden_value_not_freed);
+    if (told && *source.kind == format::EntryKind::overflow) {
       const OverflowView value(source.at->value);
       for (std::size_t e = 0; e < value.extent_count(); ++e) {
         hidden_->emplace_back(value.extent(e), value.generation());
       }
+      if (CAMBIUM_PLANTED(hidden_value_freed_twice)) hidden_->push_back(hidden_->back());
     }
+    ++hidden_count_;
     advance(i);
     ended = ended || source.at == source.end;
   }

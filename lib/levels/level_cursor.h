@@ -29,6 +29,7 @@ class LevelCursor final : public TableCursor {
   Task<Status> next_page() override;
   bool try_next_page() override;
   void report_hidden(std::vector<std::pair<PageRun, Generation>>* hidden) noexcept { hidden_ = hidden; }
+  std::uint64_t hidden_count() const noexcept { return hidden_count_; }  // entries that newer ones have replaced
 
  private:
   static constexpr std::size_t kPageEntriesMax = 256;
@@ -58,6 +59,7 @@ class LevelCursor final : public TableCursor {
   std::vector<Source> sources_;                       // those with entries on their page, newest first
   std::vector<std::uint64_t> heads_;
   std::vector<std::pair<PageRun, Generation>>* hidden_ = nullptr;
+  std::uint64_t hidden_count_ = 0;
 };
 
 }  // namespace cambium

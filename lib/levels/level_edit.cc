@@ -8,6 +8,7 @@
 #include <cambium/rt/check.h>
 
 #include "base/assert.h"
+#include "base/planted_bug.h"
 #include "cache/overflow_value.h"
 #include "levels/level_cursor.h"
 #include "levels/level_store.h"
@@ -24,8 +25,7 @@ class LevelTableBuilder final : public SortedBuilder {
 
   bool add(Bytes key, Bytes value, format::EntryKind kind) override {
     if (!above_last(key)) return false;
-    sstables_.add(key, value, kind);
-    return true;
+    return sstables_.add(key, value, kind);
   }
   Task<Status> add_long(Bytes key, Bytes value) override {
     if (!above_last(key)) co_return Error(Errc::invalid_argument, "keys of a sorted load must ascend");
@@ -69,12 +69,15 @@ Task<Result<TableRoot>> LevelStore::apply(TableRoot root, std::span<const Change
   SstableBuilder sstables(trees_, writer, shape(root.index), next_id_);
   for (const Change& change : changes) {
     if (change.remove) {
-      if (version.empty()) continue;  // nothing below that it could hide
-      sstables.add(change.key_view(), Bytes(), format::EntryKind::tombstone);
+      if (version.empty() || CAMBIUM_PLANTED(level_tombstone_not_written))
+        continue;  // nothing below that it could hide
+      const bool above = sstables.add(change.key_view(), Bytes(), format::EntryKind::tombstone);
+      CAMBIUM_ASSERT(above);
     } else if (change.value_bytes > kInlineValueBytesMax) {
       co_await cambium::check(sstables.add_long(change.key_view(), change.value_view()));
     } else {
-      sstables.add(change.key_view(), change.value_view(), format::EntryKind::value);
+      const bool above = sstables.add(change.key_view(), change.value_view(), format::EntryKind::value);
+      CAMBIUM_ASSERT(above);
     }
     if (sstables.ready()) {
       co_await cambium::check(sstables.pump());
@@ -102,13 +105,16 @@ Task<Status> LevelStore::free_pages(const Sstable& table, PageWriter& writer) {
 Task<Result<TableRoot>> LevelStore::edit(TableRoot root, const LevelEdit& edit, PageWriter& writer) {
   co_await cambium::check(load(root));
   const LevelVersion& before = version_of(root);
+  const Result<LevelVersionPtr> edited = before.with(edit);
+  if (!edited) co_return overlap();
+  const LevelVersionPtr version = edited.value();
   const auto moves = [&](SstableId id) {
     return std::any_of(edit.added.begin(), edit.added.end(), [&](const auto& added) { return added.first->id == id; });
   };
   for (const LevelRun& run : before.runs()) {
     for (const SstablePtr& table : run.tables) {
       const bool leaves = std::find(edit.removed.begin(), edit.removed.end(), table->id) != edit.removed.end();
-      if (leaves && !moves(table->id)) {
+      if (leaves && (!moves(table->id) || CAMBIUM_PLANTED(trimmed_sstable_freed))) {
         co_await cambium::check(free_pages(*table, writer));
       }
     }
@@ -121,6 +127,7 @@ Task<Result<TableRoot>> LevelStore::edit(TableRoot root, const LevelEdit& edit, 
     if (!moves(id)) rows.emplace_back(sstable_row_key(id), std::string());
   }
   for (const auto& [table, place] : edit.added) {
+    if (CAMBIUM_PLANTED(manifest_row_not_written) && place.level != 0) continue;
     rows.emplace_back(sstable_row_key(table->id), sstable_row_value(*table, place));
   }
   std::sort(rows.begin(), rows.end());
@@ -130,7 +137,6 @@ Task<Result<TableRoot>> LevelStore::edit(TableRoot root, const LevelEdit& edit, 
                        static_cast<std::uint16_t>(key.size()), value.empty()});
   }
   TableRoot after = co_await cambium::check(trees_.apply(manifest_of(root), changes, writer));
-  const LevelVersionPtr version = before.with(edit);
   after.node_pages += version->node_pages();
   after.overflow_pages += version->overflow_pages();
   after.content = version;
@@ -192,7 +198,8 @@ Task<Status> LevelStore::rebuild(const Sstable& table, PageId limit, SstableBuil
       co_await cambium::check(builder.add_long(entry.key, value.bytes()));
       for (std::size_t i = 0; i < old.extent_count(); ++i) edit.freed.emplace_back(old.extent(i), old.generation());
     } else {
-      builder.add(entry.key, entry.value, kind);
+      const bool above = builder.add(entry.key, entry.value, kind);
+      if (!above) co_return overlap();
     }
     if (builder.ready()) {
       co_await cambium::check(builder.pump());

@@ -4,19 +4,34 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include <cambium/rt/check.h>
 
+#include "base/planted_bug.h"
 #include "base/text.h"
 #include "cache/overflow_value.h"
 #include "cache/page_reader.h"
 #include "levels/blocked_filter.h"
 #include "levels/index_check.h"
 #include "levels/level_cursor.h"
+#include "levels/sstable_check.h"
 
 namespace cambium {
+
+namespace {
+
+constexpr const char* kSalvageHint = "restore the file from a backup, or use `cambium salvage`";
+
+}  // namespace
+
+Error LevelStore::overlap() const {
+  return Error(Errc::corruption,
+               rt::str("a run of sstables of ", cache_.device().name(), " holds keys beyond what its manifest says"),
+               kSalvageHint);
+}
 
 // ---- the manifest -------------------------------------------------------------------------------------------------
 
@@ -39,7 +54,10 @@ Task<Status> LevelStore::load(TableRoot& root) {
       }
       SstablePlace place;
       Result<SstablePtr> table = read_sstable_row(rows->entry().key, value, file_pages, place);
-      if (!table) co_return table.error();
+      if (!table) {
+        const std::string where = rt::str("page ", raw(rows->page()), " of ", cache_.device().name(), ": ");
+        co_return Error(table.code(), where + std::string(table.error().message()), kSalvageHint);
+      }
       tables.emplace_back(std::move(*table), place);
       rows->step();
       if (!rows->valid() && !rows->at_end()) {
@@ -48,8 +66,11 @@ Task<Status> LevelStore::load(TableRoot& root) {
     }
   }
   Result<LevelVersionPtr> version = LevelVersion::of(std::move(tables));
-  if (!version) co_return version.error();
-  next_id_ = std::max(next_id_, (*version)->next_id());
+  if (!version) {
+    const std::string where = rt::str("the manifest in page ", root.pointer.page, " of ", cache_.device().name());
+    co_return Error(version.code(), where + ": " + std::string(version.error().message()), kSalvageHint);
+  }
+  if (!CAMBIUM_PLANTED(sstable_number_reused)) next_id_ = std::max(next_id_, (*version)->next_id());
   root.content = std::move(*version);
   co_return Status();
 }
@@ -108,7 +129,8 @@ FindState LevelStore::find(const TableRoot& root, Bytes key, Lookup& lookup, Fou
     const Sstable* const table = runs[lookup.source].find(key);
     if (table == nullptr) continue;
     if (lookup.stage != Lookup::Stage::index && lookup.stage != Lookup::Stage::learned) {
-      const Asked asked = ask_filter(*table, hash, lookup, of_table);
+      const Sstable& asked_of = CAMBIUM_PLANTED(filter_of_another_sstable) ? *runs.front().tables.front() : *table;
+      const Asked asked = ask_filter(asked_of, hash, lookup, of_table);
       if (asked == Asked::missing) return FindState::missing;
       const std::uint32_t asked_source = lookup.source;
       lookup = {};
@@ -119,7 +141,7 @@ FindState LevelStore::find(const TableRoot& root, Bytes key, Lookup& lookup, Fou
     const std::uint32_t source = lookup.source;
     const FindState state = find_in(*table, key, lookup, found);
     lookup.source = source;  // which the tree knows nothing of
-    if (state == FindState::found) {
+    if (state == FindState::found && !CAMBIUM_PLANTED(tombstone_taken_for_value)) {
       return found.entry.kind == format::EntryKind::tombstone ? FindState::absent : FindState::found;
     }
     if (state != FindState::absent) return state;
@@ -143,14 +165,10 @@ std::unique_ptr<TableCursor> LevelStore::cursor(const TableRoot& root, CursorOpt
 
 // ---- the whole ----------------------------------------------------------------------------------------------------
 
+// The filter first: then each key of the leaves can be asked of it.
 Task<Status> LevelStore::check_sstable(const Sstable& table, PageVisitor& visitor) {
+  SstableCheck findings(table, visitor, cache_.device().name());
   PageReader reader(cache_.device(), cache_.file_id());
-  IndexCheck index(table, visitor);
-  if (table.index.leaves != 0) {
-    co_await cambium::check(index.read(reader));
-  }
-  Status first = co_await trees_.check(table.root, index);
-  if (first) first = index.first();
   for (std::size_t page = 0; page < table.filter.size();) {
     PageReader::Wanted wanted[PageReader::kBatchPages];
     std::size_t count = 0;
@@ -159,18 +177,20 @@ Task<Status> LevelStore::check_sstable(const Sstable& table, PageVisitor& visito
     }
     co_await reader.read(wanted, count);
     for (std::size_t i = 0; i < count; ++i) {
-      Status status = std::move(wanted[i].status);
-      const PageId id = wanted[i].pointer.id();
-      if (status) status = visitor.visit({id, 1}, table.generation);
-      if (status) continue;
-      visitor.damaged({id, 0, table.min_key, {}, status.error()});
-      if (first) first = status;
+      findings.filter_page(static_cast<std::uint32_t>(page + i), std::move(wanted[i].status), reader.page(i));
     }
     page += count;
-    Status paced = co_await visitor.pace(table.pages() - table.filter.size() + table.root.overflow_pages + page);
+    Status paced = co_await visitor.pace(page);
     if (!paced) co_return paced;
   }
-  co_return first;
+  IndexCheck index(table, findings);
+  if (table.index.leaves != 0) {
+    co_await cambium::check(index.read(reader));
+  }
+  Status walked = co_await trees_.check(table.root, index);
+  if (walked) findings.end();
+  if (walked) walked = index.first();
+  co_return findings.first_damage() ? walked : findings.first_damage();
 }
 
 Task<Status> LevelStore::check(const TableRoot& root, PageVisitor& visitor) {

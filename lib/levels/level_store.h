@@ -52,6 +52,8 @@ class LevelStore final : public TableStore {
   SstableShape shape(TableIndex index = TableIndex::automatic) const noexcept {
     return {sstable_pages_max_, 10, index};
   }
+  // What a reader of a whole run says when its sstables hold other keys than the manifest has them hold.
+  Error overlap() const;
   SstableId& next_id() noexcept { return next_id_; }  // of all tables: builders run side by side
   TableStore& trees() noexcept { return trees_; }
   PageCache& cache() noexcept { return cache_; }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/planted_bug.h"
 #include "base/text.h"
 #include "format/superblock.h"
 
@@ -30,7 +31,7 @@ std::uint64_t LevelRun::pages() const noexcept {
 const char* LevelVersion::arrange(std::vector<Placed> tables, LevelVersion& version) {
   std::sort(tables.begin(), tables.end(), [](const Placed& a, const Placed& b) {
     if (a.second.level != b.second.level) return a.second.level < b.second.level;
-    if (a.second.run != b.second.run) return a.second.run > b.second.run;
+    if (a.second.run != b.second.run) return (a.second.run > b.second.run) != CAMBIUM_PLANTED(runs_oldest_first);
     return a.first->min_key < b.first->min_key;
   });
   for (Placed& placed : tables) {
@@ -39,6 +40,7 @@ const char* LevelVersion::arrange(std::vector<Placed> tables, LevelVersion& vers
                       version.runs_.back().place.run == place.run;
     if (!same) version.runs_.push_back({place, {}});
     std::vector<SstablePtr>& run = version.runs_.back().tables;
+    if (placed.first->max_key < placed.first->min_key) return "have their keys in the wrong order";
     if (!run.empty() && !(run.back()->max_key < placed.first->min_key)) return "of one run overlap";
     version.next_id_ = std::max(version.next_id_, SstableId{static_cast<std::uint64_t>(placed.first->id) + 1});
     if (place.level == 0) version.next_run_ = std::max(version.next_run_, place.run + 1);
@@ -55,7 +57,7 @@ Result<LevelVersionPtr> LevelVersion::of(std::vector<Placed> tables) {
   return LevelVersionPtr(std::move(version));
 }
 
-LevelVersionPtr LevelVersion::with(const LevelEdit& edit) const {
+Result<LevelVersionPtr> LevelVersion::with(const LevelEdit& edit) const {
   std::vector<Placed> tables;
   std::size_t removed = 0;
   for (const LevelRun& run : runs_) {
@@ -72,8 +74,8 @@ LevelVersionPtr LevelVersion::with(const LevelEdit& edit) const {
   version->next_run_ = next_run_;
   version->stats_ = stats_;
   const char* const wrong = arrange(std::move(tables), *version);
-  CAMBIUM_ASSERT_MSG(wrong == nullptr, "a compaction or a flush made overlapping sstables");
-  return version;
+  if (wrong != nullptr) return Error(Errc::corruption, rt::str("sstables ", wrong));
+  return LevelVersionPtr(std::move(version));
 }
 
 std::size_t LevelVersion::runs_at(unsigned level) const noexcept {

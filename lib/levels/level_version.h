@@ -48,8 +48,9 @@ class LevelVersion final : public TableContent {
  public:
   // Errors: corruption: sstables of a run overlap.
   static Result<std::shared_ptr<const LevelVersion>> of(std::vector<std::pair<SstablePtr, SstablePlace>> tables);
-  // Requires: what is removed is there.
-  std::shared_ptr<const LevelVersion> with(const LevelEdit& edit) const;
+  // Requires: what is removed is there. Errors: corruption: sstables of a run overlap now, because the manifest has the
+  // ones they were made of hold other keys than they do.
+  Result<std::shared_ptr<const LevelVersion>> with(const LevelEdit& edit) const;
 
   std::span<const LevelRun> runs() const noexcept { return runs_; }
   bool empty() const noexcept { return runs_.empty(); }

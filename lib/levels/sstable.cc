@@ -8,9 +8,11 @@
 
 #include "base/assert.h"
 #include "base/endian.h"
+#include "base/planted_bug.h"
 #include "base/text.h"
 #include "format/learned_index_page.h"
 #include "format/space_page.h"
+#include "levels/compaction_picker.h"
 
 namespace cambium {
 
@@ -50,8 +52,9 @@ std::string sstable_row_value(const Sstable& table, SstablePlace place) {
   row.height = static_cast<std::uint8_t>(table.root.height);
   row.min_key_bytes = static_cast<std::uint16_t>(table.min_key.size());
   row.max_key_bytes = static_cast<std::uint16_t>(table.max_key.size());
-  row.flags = static_cast<std::uint16_t>((table.trimmed ? format::kSstableTrimmed : 0) |
-                                         (table.index.leaves != 0 ? format::kSstableLearned : 0));
+  row.flags =
+      static_cast<std::uint16_t>((table.trimmed && !CAMBIUM_PLANTED(trim_not_written) ? format::kSstableTrimmed : 0) |
+                                 (table.index.leaves != 0 ? format::kSstableLearned : 0));
   row.run = place.run;
   row.extent_count = static_cast<std::uint32_t>(table.extents.size());
   row.filter_pages = static_cast<std::uint32_t>(table.filter.size());
@@ -109,6 +112,8 @@ const char* parse(Bytes value, std::uint64_t file_pages, const SstableRow& row, 
                                std::uint64_t{row.filter_pages} * sizeof(FilterPageRow) + row.min_key_bytes +
                                row.max_key_bytes + (learned ? sizeof(LearnedIndexRow) : 0);
   if (value.size() != needed) return "has another length than it says";
+  if (row.level > kBottomLevel || row.run == ~std::uint32_t{0}) return "has an impossible place";
+  if (row.root.entries == 0 || row.tombstones > row.root.entries) return "has impossible counts";
   if (row.height == 0 || row.height > 16 || row.root.empty()) return "has a root that does not fit its height";
   if (row.min_key_bytes == 0 || row.min_key_bytes > kKeyBytesMax || row.max_key_bytes == 0 ||
       row.max_key_bytes > kKeyBytesMax) {
@@ -156,6 +161,8 @@ Result<SstablePtr> read_sstable_row(Bytes key, Bytes value, std::uint64_t file_p
   auto table = std::make_shared<Sstable>();
   if (key.size() != format::kSstableRowKeyBytes || value.size() < sizeof row) {
     wrong = "is too short";
+  } else if (rt::load_be64(key.data()) == ~std::uint64_t{0}) {
+    wrong = "has the last number there is";
   } else {
     std::memcpy(&row, value.data(), sizeof row);
     wrong = parse(value, file_pages, row, *table);

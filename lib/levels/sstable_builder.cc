@@ -3,7 +3,6 @@
 
 #include <cambium/rt/check.h>
 
-#include "base/assert.h"
 #include "cache/overflow_value.h"
 #include "levels/blocked_filter.h"
 #include "levels/index_choice.h"
@@ -32,11 +31,14 @@ void SstableBuilder::note(Bytes key, std::uint64_t value_bytes, EntryKind kind) 
   key_hashes_.push_back(filter_hash(key));
 }
 
-void SstableBuilder::add(Bytes key, Bytes value, EntryKind kind) {
-  if (!tree_) begin(key);
-  const bool above = tree_->add(key, value, kind);
-  CAMBIUM_ASSERT(above);
+bool SstableBuilder::add(Bytes key, Bytes value, EntryKind kind) {
+  if (!tree_) {
+    if (!done_.empty() && !(Bytes(done_.back()->max_key) < key)) return false;
+    begin(key);
+  }
+  if (!tree_->add(key, value, kind)) return false;
   note(key, kind == EntryKind::overflow ? OverflowView(value).value_bytes() : value.size(), kind);
+  return true;
 }
 
 Task<Status> SstableBuilder::add_long(Bytes key, Bytes value) {
@@ -84,7 +86,6 @@ Task<Status> SstableBuilder::write_filter() {
   for (std::uint32_t page = 0; page < shape.pages; ++page) {
     PageWriter::Slot slot = co_await check(writer_.next());
     filter.write_page(page, {slot.id, writer_.generation(), writer_.file_id(), 0}, slot.data);
-    format::header_of(slot.data).level = static_cast<std::uint8_t>(format::kFilterLevel);
     const std::uint32_t checksum = writer_.seal(slot, true);
     table_->filter.push_back({{static_cast<std::uint32_t>(raw(slot.id)), checksum, 0}, kNoFrame});
   }

@@ -34,9 +34,9 @@ class SstableBuilder final : private LeafSink {
   SstableBuilder(const SstableBuilder&) = delete;
   SstableBuilder& operator=(const SstableBuilder&) = delete;
 
-  // `value` as a leaf holds it (a reference, for a long one). Requires: keys ascend strictly. After it, pump() while
-  // ready().
-  void add(Bytes key, Bytes value, format::EntryKind kind);
+  // `value` as a leaf holds it (a reference, for a long one). False when the key is not above the one before: what a
+  // merge reads may lie. After it, pump() while ready().
+  [[nodiscard]] bool add(Bytes key, Bytes value, format::EntryKind kind);
   Task<Status> add_long(Bytes key, Bytes value);
   bool between_sstables() const noexcept { return tree_ == nullptr; }
   bool ready() const noexcept { return tree_ != nullptr && tree_->ready(); }

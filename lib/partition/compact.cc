@@ -42,12 +42,24 @@ std::uint64_t Compactor::target_pages() const noexcept {
   const SpaceMap& space = *partition_.space;
   return space.file_pages() - spare_pages() + space.used_pages() / 64 + kSlackPages / 2;
 }
+// The same for this round.
+std::uint64_t Compactor::limit_pages() const noexcept {
+  const std::uint64_t now = partition_.space->file_pages();
+  const std::uint64_t target = target_pages();
+  return target >= now ? target : now - static_cast<std::uint64_t>(static_cast<double>(now - target) * reach_);
+}
 
 Task<Status> Compactor::run() {
   // A sorted load that began between two rounds holds the lane until it ends: what is left can wait for another time.
   for (unsigned rounds = 0; excess() && rounds < kRoundsMax && !partition_.loading; ++rounds) {
     Status status = co_await round();
-    if (status.code() == Errc::no_space) co_return Status();  // nowhere to move things to: as compact as it gets
+    if (status.code() == Errc::no_space) {
+      // Nowhere to move all of that to, for now: an sstable that reaches beyond the limit moves as a whole. Where even
+      // little does not fit it is as compact as it gets.
+      reach_ /= 2;
+      if (reach_ < kReachMin) co_return Status();
+      continue;
+    }
     if (!status || !progress_) co_return status;
     co_await partition_.core.yield();
   }
@@ -65,7 +77,7 @@ Task<Status> Compactor::round() {
   progress_ = space.file_pages() < before;
   if (!excess()) co_return Status();
 
-  const std::uint64_t target = target_pages();
+  const std::uint64_t target = limit_pages();
   if (target >= space.file_pages()) co_return Status();
   space.set_ceiling(target);
   Status moved = co_await move_pages(PageId{target});

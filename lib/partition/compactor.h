@@ -25,16 +25,21 @@ class Compactor {
   static constexpr std::uint64_t kPagesPerRound = 8192;  // 32 MiB
   static constexpr std::uint64_t kSlackPages = 64;       // a file this small is not worth cutting
   static constexpr unsigned kRoundsMax = 1u << 16;
+  // A level store moves sstable by sstable, and needs room below the limit for all of each: where there is none, a
+  // limit this much of the way from the end of the file to the target is tried.
+  static constexpr double kReachMin = 1.0 / 64;
 
   std::uint64_t spare_pages() const noexcept;
   bool excess() const noexcept;
   std::uint64_t target_pages() const noexcept;
+  std::uint64_t limit_pages() const noexcept;
   Task<Status> round();
   Task<Status> move_pages(PageId limit);
   Task<Status> cut_tail();
 
   PartitionState& partition_;
   double slack_;
+  double reach_ = 1;
   bool progress_ = false;
   bool moved_ = false;
 };

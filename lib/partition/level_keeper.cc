@@ -8,6 +8,7 @@
 #include <cambium/rt/check.h>
 
 #include "base/log.h"
+#include "base/planted_bug.h"
 #include "base/text.h"
 
 namespace cambium {
@@ -110,21 +111,22 @@ void LevelKeeper::choose_policy(const TableState& table, Work& work) {
 
 namespace {
 
-// What lies above the bottom is more than a tenth of it.
-bool untidy(const LevelVersion& version) noexcept {
+// Is it worth to rewrite the bottom for what that would give back? More than a tenth of it.
+bool untidy(const LevelVersion& version, double share_dropped) noexcept {
   std::uint64_t above = 0;
   for (unsigned level = 0; level < kBottomLevel; ++level) above += version.pages_at(level);
-  return above > version.pages_at(kBottomLevel) / 10;
+  return share_dropped * static_cast<double>(above) > static_cast<double>(version.pages_at(kBottomLevel)) / 10;
 }
 
 }  // namespace
 
 // Ends the merges that have nothing left to do, and begins those that are due.
 void LevelKeeper::begin_merges(const LevelVersion& version, Work& work) {
-  const bool settle = settle_all_ || (settling_ != 0 && untidy(version));
+  const bool settle = settle_all_ || (settling_ != 0 && untidy(version, work.share_dropped));
   for (unsigned level = 0; level < kBottomLevel; ++level) {
     std::optional<Compaction>& merge = work.merges[level];
     if (merge && merge->done(version)) {
+      if (merge->plan().output.level == kBottomLevel) work.share_dropped = merge->share_dropped();
       merge.reset();
       ++work.stats.compactions;
       ++stats_.compactions;
@@ -222,13 +224,14 @@ Task<Status> LevelKeeper::publish(TableId id, PageWriter& ahead, const LevelEdit
   Mutex& lane = publisher_.committer().lane();
   co_await lane.lock();
   const MutexGuard guard(lane);
+  if (publisher_.committer().poisoned()) co_return publisher_.committer().poison();
   TableState* const table = tables_.find(id);
   if (table == nullptr || !applies_to(edit, version_of(table->newest()))) {
     ++spent.discarded;
     co_return Status();
   }
   const std::unique_ptr<PageWriter> writer = publisher_.writer(SpaceUse::reserve);
-  ahead.adopt();
+  if (!CAMBIUM_PLANTED(reserved_pages_not_adopted)) ahead.adopt();
   Result<TableRoot> root = co_await store_.edit(table->newest(), edit, *writer);
   spent.pages_written += writer->stats().pages;
   if (!root) {

@@ -62,8 +62,8 @@ class LevelKeeper {
 
   void pause() noexcept { paused_ = true; }
   void resume() noexcept;
-  // Until no compaction is due, and what lies above the bottom of a table is at most a tenth of it; `all`: until every
-  // table is one run.
+  // Until no compaction is due, and merging all of a table would give back at most a tenth of its bottom, as far as the
+  // last merge tells; `all`: until every table is one run.
   Task<Status> settle(bool all);
   const CompactionStats& stats() const noexcept { return stats_; }  // of all tables, those that are gone included
   TableCompaction state_of(TableId id) const;
@@ -72,7 +72,8 @@ class LevelKeeper {
   struct Work {
     std::array<std::optional<Compaction>, kBottomLevel> merges;  // by the level they come from
     CompactionPolicy policy;
-    TableTraffic seen;  // when the policy was chosen last
+    TableTraffic seen;         // when the policy was chosen last
+    double share_dropped = 1;  // by the last merge into the bottom
     Status failure;
     CompactionStats stats;
   };

@@ -73,8 +73,7 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
   const std::uint64_t buffers = BufferSet::kBuffersMax * plan.buffer_bytes + plan.buffer_bytes / 4;
   const std::uint64_t fixed = buffers + plan.wal_group_bytes * plan.wal_groups +
                               plan.staging_bytes * (plan.staging_buffers + plan.compaction_buffers) +
-                              (plan.space_pages + 4) * kPageBytes +
-                              plan.key_index_bytes;
+                              (plan.space_pages + 4) * kPageBytes + plan.key_index_bytes;
   std::uint64_t left = memory > fixed ? memory - fixed : 0;
   // What long scans read through makes way for sizes that were asked for.
   const std::uint64_t spare = left > options.cache_bytes ? left - options.cache_bytes : 0;

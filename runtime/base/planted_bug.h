@@ -7,8 +7,9 @@
 // CAMBIUM_PLANTED(name) is the constant false and leaves no code behind. tests/planted/run plants them one by one.
 //
 // A new bug is one row here, and CAMBIUM_PLANTED(name) in the file that the row names. The third column says which
-// tests should kill it, the quickest first: commit, space, log (power cuts in workloads of each), model, errors, reads,
-// crowd, lost, damage; see HUNTERS in tests/planted/run. They are tried in that order, the others after them.
+// tests should kill it, the quickest first: commit, space, log, levelcuts (power cuts in workloads of each), levels,
+// model, errors, reads, crowd, lost, damage; see HUNTERS in tests/planted/run. They are tried in that order, the others
+// after them.
 //
 // Errors     a name that is not in the table aborts the process: a run that plants nothing proves nothing.
 #pragma once
@@ -61,6 +62,21 @@
   BUG(long_value_freed_twice, "lib/tree/tree_merge.cc", "model commit", "the extents of a long value are freed twice") \
   BUG(batch_divided, "lib/partition/write_path.cc", "commit", "a batch is divided between two write buffers") \
   BUG(flush_acknowledged_early, "lib/partition/write_path.cc", "commit", "flush() returns before its buffer is committed") \
+  /* level stores */ \
+  BUG(runs_oldest_first, "lib/levels/level_version.cc", "levels", "of the runs of a level the oldest answers first") \
+  BUG(level_tombstone_dropped, "lib/levels/compaction_picker.cc", "levels", "a merge above the bottom drops tombstones, older values return") \
+  BUG(level_tombstone_not_written, "lib/levels/level_edit.cc", "levels", "a flush leaves deletes out") \
+  BUG(tombstone_taken_for_value, "lib/levels/level_store.cc", "levels", "a get takes a tombstone for a value") \
+  BUG(trim_not_written, "lib/levels/sstable.cc", "levels levelcuts", "the manifest does not say that an sstable was trimmed") \
+  BUG(trimmed_sstable_freed, "lib/levels/level_edit.cc", "levels", "the pages of an sstable that is only trimmed or moved are freed") \
+  BUG(filter_of_another_sstable, "lib/levels/level_store.cc", "levels", "the filter that is asked belongs to another sstable") \
+  BUG(sstable_number_reused, "lib/levels/level_store.cc", "levels", "after opening, the numbers of sstables begin anew") \
+  BUG(manifest_row_not_written, "lib/levels/level_edit.cc", "levels", "what a merge wrote is in memory, and not in the manifest") \
+  BUG(hidden_value_not_freed, "lib/levels/level_cursor.cc", "levels", "the extents of a long value that a merge drops stay in use") \
+  BUG(hidden_value_freed_twice, "lib/levels/level_cursor.cc", "levels", "the extents of a long value that a merge drops are freed twice") \
+  BUG(overtaken_slice_published, "lib/levels/compaction.cc", "levels", "a slice is published though its sstables were moved meanwhile") \
+  BUG(slice_published_unwritten, "lib/levels/compaction.cc", "levelcuts", "a slice is published while its pages are being written") \
+  BUG(reserved_pages_not_adopted, "lib/partition/level_keeper.cc", "levels", "the pages of a published slice stay free in the space map") \
   /* the log */ \
   BUG(wal_acknowledged_early, "lib/partition/write_path.cc", "log", "a write is acknowledged before its group of the log is durable") \
   BUG(wal_replay_ignores_sequence, "lib/partition/recovery.cc", "log", "a replay does not know what the tables hold") \

@@ -19,8 +19,10 @@
 #include "format/wal_group.h"
 #include "format/wal_segment.h"
 #include "levels/blocked_filter.h"
+#include "levels/compaction_picker.h"
 #include "levels/learned_index.h"
 #include "levels/learned_index_builder.h"
+#include "levels/sstable.h"
 #include "node/node_builder.h"
 #include "node/node_view.h"
 #include "space/allocation_group.h"
@@ -246,6 +248,55 @@ TEST_CASE("golden: a page of a filter") {
   builder.write_page(1, {PageId{0x1234}, Generation{0x99}, kFileId, 0}, page.data());
   REQUIRE(validate_filter_page(page.data(), shape, 1) == nullptr);
   compare("filter", seal(page));
+}
+
+TEST_CASE("golden: a leaf of an sstable, its filter, and the rows of it and of what is left when it is trimmed") {
+  std::vector<node::NodeEntry> entries(3);
+  entries[0].key = "event 0001";
+  entries[0].value = "begun";
+  entries[1].key = "event 0002";
+  entries[1].kind = format::EntryKind::tombstone;
+  entries[2].key = "event 0007";
+  entries[2].value = "ended";
+  const std::string leaf = build(0, entries);
+  REQUIRE(node::validate_node(leaf.data()) == nullptr);
+
+  FilterBuilder builder(FilterShape::for_keys(entries.size(), 10));
+  for (const node::NodeEntry& entry : entries) builder.add(filter_hash(entry.key));
+  std::string filter(kPageBytes, '\x77');
+  builder.write_page(0, {PageId{0x1235}, Generation{0x99}, kFileId, 0}, filter.data());
+  filter = seal(filter);
+  CHECK(format::header_of(filter.data()).level == format::kFilterLevel);
+
+  Sstable table;
+  table.id = SstableId{0x0102030405060708};
+  table.root.pointer = {0x1234, format::header_of(leaf.data()).checksum, entries.size()};
+  table.root.height = 1;
+  table.root.node_pages = 1;
+  table.root.overflow_pages = 0x5678;
+  table.min_key = "event 0001";
+  table.max_key = "event 0007";
+  table.generation = Generation{0x99};
+  table.tombstones = 1;
+  table.content_bytes = 40;
+  table.filter_probes = builder.shape().probes;
+  table.filter.push_back({{0x1235, format::header_of(filter.data()).checksum, 0}, kNoFrame});
+  table.extents.push_back({PageId{0x1234}, 2});
+  std::string rows = sstable_row_key(table.id) + sstable_row_value(table, {3, 0x11});
+  table.trimmed = true;
+  table.min_key = "event 0002";
+  const std::string trimmed = sstable_row_value(table, {kBottomLevel, 1});
+  rows += trimmed;
+
+  SstablePlace place;
+  const Result<SstablePtr> read = read_sstable_row(sstable_row_key(table.id), trimmed, 0x10000, place);
+  REQUIRE(read);
+  CHECK(place == SstablePlace{kBottomLevel, 1});
+  CHECK(read.value()->trimmed);
+  CHECK(sstable_row_value(*read.value(), place) == trimmed);
+  compare("sstable_leaf", leaf);
+  compare("sstable_filter", filter);
+  compare("sstable_rows", rows);
 }
 
 TEST_CASE("golden: a learned index, its root and a page of its directory") {

@@ -2,8 +2,9 @@
 // Many coroutines at a few keys: what each of them was told about a key fits one order of all that was done to it.
 //
 // Puts, deletes, batches, gets, multi_gets, scans, reads through snapshots and reads that are cancelled half way, while
-// flushes and compactions go on, on a simulated device whose completions come in any order, with every mode of the
-// log. Values are long enough that writers meet full buffers. CAMBIUM_MODEL_OPERATIONS says how many operations.
+// flushes and compactions of a tree or a level store go on, on a simulated device whose completions come in any order,
+// with every mode of the log. Values are long enough that writers meet full buffers. CAMBIUM_MODEL_OPERATIONS says how
+// many operations.
 #include <catch2/catch.hpp>
 
 #include <malloc.h>
@@ -22,6 +23,7 @@
 #include "base/text.h"
 #include "support/effort.h"
 #include "support/figures.h"
+#include "support/kinds.h"
 #include "support/linear_history.h"
 #include "support/seed.h"
 
@@ -35,7 +37,8 @@ constexpr unsigned kOperationsEach = 60;
 
 // What the coroutines of one run share.
 struct Crowd {
-  Crowd(Core& its_core, Partition& its_db, std::uint64_t seed) : core(its_core), db(its_db), random(seed) {}
+  Crowd(Core& its_core, Partition& its_db, const Table& its_table, std::uint64_t seed)
+      : core(its_core), db(its_db), table(its_table), random(seed) {}
 
   std::uint64_t moment() noexcept { return ++clock; }
   std::string next_value() {
@@ -52,6 +55,7 @@ struct Crowd {
 
   Core& core;
   Partition& db;
+  const Table& table;
   rt::Random random;
   std::array<LinearHistory, kKeys> histories;
   std::uint64_t clock = 0;
@@ -83,14 +87,14 @@ Task<void> put_one(Crowd& crowd, std::size_t key) {
   const std::uint64_t number = crowd.values;
   const bool durable = crowd.random.below(5) == 0;
   const std::uint64_t asked = crowd.moment();
-  const Status done = co_await crowd.db.put(key_of(key), value, {.durable = durable});
+  const Status done = co_await crowd.db.put(crowd.table, key_of(key), value, {.durable = durable});
   crowd.fail(done);
   crowd.histories[key].wrote(number, asked, crowd.moment());
 }
 
 Task<void> del_one(Crowd& crowd, std::size_t key) {
   const std::uint64_t asked = crowd.moment();
-  const Status done = co_await crowd.db.del(key_of(key));
+  const Status done = co_await crowd.db.del(crowd.table, key_of(key));
   crowd.fail(done);
   crowd.histories[key].wrote(LinearHistory::kAbsent, asked, crowd.moment());
 }
@@ -99,10 +103,10 @@ Task<void> write_three(Crowd& crowd, std::size_t key) {
   WriteBatch batch;
   std::array<std::uint64_t, 3> numbers{};
   for (std::size_t i = 0; i < 2; ++i) {
-    batch.put(key_of((key + i) % kKeys), crowd.next_value());
+    batch.put(crowd.table, key_of((key + i) % kKeys), crowd.next_value());
     numbers[i] = crowd.values;
   }
-  batch.del(key_of((key + 2) % kKeys));
+  batch.del(crowd.table, key_of((key + 2) % kKeys));
   numbers[2] = LinearHistory::kAbsent;
   const std::uint64_t asked = crowd.moment();
   const Status done = co_await crowd.db.write(batch);
@@ -113,7 +117,7 @@ Task<void> write_three(Crowd& crowd, std::size_t key) {
 
 Task<void> get_one(Crowd& crowd, std::size_t key) {
   const std::uint64_t asked = crowd.moment();
-  Result<Value> found = co_await crowd.db.get(key_of(key));
+  Result<Value> found = co_await crowd.db.get(crowd.table, key_of(key));
   crowd.fail(found);
   if (!found) co_return;
   crowd.histories[key].read(number_of(crowd, found->operator bool(), found->bytes()), asked, crowd.moment());
@@ -125,7 +129,7 @@ Task<void> get_some(Crowd& crowd, std::size_t key) {
   const std::vector<Bytes> keys(names.begin(), names.end());
   std::vector<Value> values(keys.size());
   const std::uint64_t asked = crowd.moment();
-  const Status done = co_await crowd.db.multi_get(keys, values);
+  const Status done = co_await crowd.db.multi_get(crowd.table, keys, values);
   crowd.fail(done);
   const std::uint64_t answered = crowd.moment();
   for (std::size_t i = 0; done && i < values.size(); ++i) {
@@ -139,7 +143,7 @@ Task<void> scan_all(Crowd& crowd) {
   std::array<std::uint64_t, kKeys> seen{};
   std::size_t others = 0;
   const std::uint64_t asked = crowd.moment();
-  Scan scan = crowd.db.scan();
+  Scan scan = crowd.db.scan(crowd.table);
   for (;;) {
     Result<std::span<const Entry>> page = co_await scan.next_page();
     crowd.fail(page);
@@ -165,7 +169,7 @@ Task<void> get_as_of(Crowd& crowd, std::size_t key) {
   const Snapshot snapshot = crowd.db.snapshot();
   const std::uint64_t taken = crowd.moment();
   co_await crowd.core.sleep_ns(static_cast<std::int64_t>(crowd.random.below(3000)) * kSimTickNs);
-  Result<Value> found = co_await crowd.db.get(key_of(key), {.snapshot = &snapshot});
+  Result<Value> found = co_await crowd.db.get(crowd.table, key_of(key), {.snapshot = &snapshot});
   crowd.fail(found);
   if (!found) co_return;
   crowd.histories[key].read(number_of(crowd, found->operator bool(), found->bytes()), asked, taken);
@@ -186,7 +190,7 @@ Task<void> get_cancelled(Crowd& crowd, std::size_t key) {
   const bool other = crowd.random.below(3) != 0;
   const std::string name = other ? rt::str(key_of(key), "/", crowd.random.below(kOthers)) : key_of(key);
   const std::uint64_t asked = crowd.moment();
-  Result<Value> found = co_await crowd.db.get(name, {.cancel = &cancel});
+  Result<Value> found = co_await crowd.db.get(crowd.table, name, {.cancel = &cancel});
   if (found && other) {
     if (found->view() != filling()) crowd.fail(Status(Error(Errc::corruption, "a wrong value of an untouched key")));
   } else if (found) {
@@ -252,27 +256,32 @@ struct CrowdReport {
   std::string violation;
 };
 
+TableKind kind_of(std::uint64_t seed) { return seed / 3 % 2 == 0 ? TableKind::tree : TableKind::levels; }
+
 Options crowded(std::uint64_t seed) {
   constexpr WalMode kModes[] = {WalMode::none, WalMode::batched, WalMode::sync};
   return {.path = "crowd.cambium",
           .wal = kModes[seed % 3],
           .memory_bytes = 1 * MiB,
           .write_buffer_bytes = 64 * KiB,
-          .cache_bytes = 48 * KiB,
+          // Each scan, and each merge, holds a page of every run.
+          .cache_bytes = kind_of(seed) == TableKind::tree ? 48 * KiB : 256 * KiB,
           .wal_bytes_max = 256 * KiB};
 }
 
 Task<Status> run_crowd(Core& core, std::uint64_t seed, CrowdReport& report) {
   Partition db = co_await check(Partition::open(core, crowded(seed)));
+  const Table table = co_await check(table_of(db, kind_of(seed)));
   for (std::size_t i = 0; i < kKeys * kOthers; ++i) {
-    co_await check(db.put(rt::str(key_of(i % kKeys), "/", i / kKeys), filling()));
+    co_await check(db.put(table, rt::str(key_of(i % kKeys), "/", i / kKeys), filling()));
   }
   co_await check(db.flush());
-  Crowd crowd(core, db, seed);
+  Crowd crowd(core, db, table, seed);
   crowd.working = kWorkers;
   for (unsigned i = 0; i < kWorkers; ++i) core.spawn(work(crowd));
   while (crowd.working != 0) co_await core.sleep_ns(100 * kSimTickNs);
   co_await check(db.flush());
+  co_await check(db.settle());
   for (std::size_t i = 0; i < kKeys; ++i) co_await get_one(crowd, i);
   report.page_reads += db.stats().page_reads;
   report.flushes += db.stats().flushes;

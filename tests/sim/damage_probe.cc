@@ -10,16 +10,19 @@
 #include "base/assert.h"
 #include "base/text.h"
 #include "support/effort.h"
+#include "support/kinds.h"
+#include "support/quiet_log.h"
 
 namespace cambium::test {
 namespace {
 
-Task<Status> fill(Core& core, int entries, int per_flush) {
+Task<Status> fill(Core& core, int entries, int per_flush, TableKind kind) {
   Options options = kDamageOptions;
   options.mode = OpenMode::create;
   Partition db = co_await check(Partition::open(core, options));
+  const Table table = co_await check(table_of(db, kind));
   for (int i = 0; i < entries; ++i) {
-    co_await check(db.put(key_of(i), value_of(i, 0)));
+    co_await check(db.put(table, key_of(i), value_of(i, 0)));
     if (i % per_flush == per_flush - 1) {
       co_await check(db.flush());
     }
@@ -28,9 +31,9 @@ Task<Status> fill(Core& core, int entries, int per_flush) {
   co_return closed;
 }
 
-Task<void> ask_gets(Partition& db, const Expectation& expectation, Answers& answers) {
+Task<void> ask_gets(Partition& db, const Table& table, const Expectation& expectation, Answers& answers) {
   for (int i = 0; i < expectation.entries(); ++i) {
-    const Result<Value> value = co_await db.get(expectation.key(i));
+    const Result<Value> value = co_await db.get(table, expectation.key(i));
     if (!value) {
       answers.refuse(value.error());
       answers.expect(value.code() == Errc::corruption, value.error().message(), i);
@@ -42,8 +45,8 @@ Task<void> ask_gets(Partition& db, const Expectation& expectation, Answers& answ
   }
 }
 
-Task<void> ask_scan(Partition& db, const Expectation& expectation, Answers& answers) {
-  Scan scan = db.scan();
+Task<void> ask_scan(Partition& db, const Table& table, const Expectation& expectation, Answers& answers) {
+  Scan scan = db.scan(table);
   for (int seen = 0;; ++seen) {
     const Result<const Entry*> entry = co_await scan.next();
     if (!entry) {
@@ -75,8 +78,13 @@ Task<void> ask(Core& core, const Expectation& expectation, Answers& answers) {
     co_return;
   }
   Partition db = std::move(*opened);
-  co_await ask_gets(db, expectation, answers);
-  co_await ask_scan(db, expectation, answers);
+  const Result<Table> table = co_await table_of(db, expectation.kind(), TableMode::open);
+  if (table) {
+    co_await ask_gets(db, table.value(), expectation, answers);
+    co_await ask_scan(db, table.value(), expectation, answers);
+  } else {
+    answers.expect(false, table.error().message(), 0);
+  }
   const Result<CheckReport> report = co_await db.check();
   answers.check = report.code();
   if (!report) answers.refuse(report.error());
@@ -95,7 +103,7 @@ std::string value_of(int i, int round) {
   return value.append(bytes, static_cast<char>('a' + (i + round) % 26));
 }
 
-Expectation::Expectation(int entries) {
+Expectation::Expectation(int entries, TableKind kind) : kind_(kind) {
   for (int i = 0; i < entries; ++i) {
     keys_.push_back(key_of(i));
     values_.push_back({value_of(i, 0)});
@@ -123,16 +131,17 @@ void Answers::refuse(const Error& error) {
   }
 }
 
-SimDisk filled_disk(int entries, int per_flush) {
+SimDisk filled_disk(int entries, int per_flush, TableKind kind) {
   SimDisk disk;
   const std::unique_ptr<Core> core = disk.make_core();
-  const Status filled = core->run(fill(*core, entries, per_flush));
+  const Status filled = core->run(fill(*core, entries, per_flush, kind));
   CAMBIUM_ASSERT_MSG(filled, "the undamaged file cannot be made");
   return disk.clone();
 }
 
 Answers ask_disk(SimDisk& disk, const Expectation& expectation) {
   add_effort();
+  const QuietLog quiet;
   Answers answers;
   disk.on_step([](void* changed, const SimStep& step) { *static_cast<bool*>(changed) |= step.changed; },
                &answers.changed);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// DamageProbe: asks a partition that may be damaged everything it holds, and sorts the answers into right, refused and
-// wrong.
+// DamageProbe: asks a table of a partition that may be damaged everything it holds, and sorts the answers into right,
+// refused and wrong.
 //
 // Right is a value that the file may hold: the last one whose flush was acknowledged, or one written after it. Refused
 // is corruption. Anything else (another value, none, another error, a scan that skips) is wrong.
@@ -28,8 +28,9 @@ std::string value_of(int i, int round);  // every 20th is a long value, of two p
 // What the file may hold: per entry the values that are right, the oldest first.
 class Expectation {
  public:
-  explicit Expectation(int entries);  // round 0 of each
+  explicit Expectation(int entries, TableKind kind = TableKind::tree);  // round 0 of each
 
+  TableKind kind() const noexcept { return kind_; }
   int entries() const noexcept { return static_cast<int>(values_.size()); }
   void written(int i, int round) { values_[static_cast<std::size_t>(i)].push_back(value_of(i, round)); }
   void acknowledged();  // nothing older than the last value of each is right any more
@@ -37,6 +38,7 @@ class Expectation {
   Bytes key(int i) const { return keys_[static_cast<std::size_t>(i)]; }
 
  private:
+  TableKind kind_;
   std::vector<std::string> keys_;
   std::vector<std::vector<std::string>> values_;
 };
@@ -62,7 +64,7 @@ struct Answers {
 };
 
 // Makes the file with round 0 of every entry, `per_flush` of them at a time, and closes it.
-SimDisk filled_disk(int entries, int per_flush);
+SimDisk filled_disk(int entries, int per_flush, TableKind kind = TableKind::tree);
 // Opens, asks for every entry, scans, checks, closes.
 Answers ask_disk(SimDisk& disk, const Expectation& expectation);
 

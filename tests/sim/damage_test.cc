@@ -12,6 +12,7 @@
 
 #include "base/random.h"
 #include "sim/damage_probe.h"
+#include "support/kinds.h"
 #include "support/seed.h"
 
 namespace cambium::test {
@@ -20,29 +21,31 @@ namespace {
 constexpr Bytes kFile = kDamagedFile;
 constexpr int kKeys = 400;
 
-SimDisk filled_disk() { return test::filled_disk(kKeys, 100); }
-Answers ask_disk(SimDisk& disk) { return test::ask_disk(disk, Expectation(kKeys)); }
+SimDisk filled_disk(TableKind kind) { return test::filled_disk(kKeys, 100, kind); }
+Answers ask_disk(SimDisk& disk, TableKind kind) { return test::ask_disk(disk, Expectation(kKeys, kind)); }
 std::string content(const SimDisk& disk) { return content_of_file(disk); }
 
 // ---- superblocks --------------------------------------------------------------------------------------------------
 
 TEST_CASE("damage: with both superblocks gone the file is refused and not changed", "[S02][S17]") {
-  SimDisk disk = filled_disk();
+  CAMBIUM_BOTH_KINDS(kind);
+  SimDisk disk = filled_disk(kind);
   for (std::uint64_t page = 0; page < 4; ++page) disk.flip_bit(kFile.view(), page * kPageBytes + 90, 3);
   const std::string before = content(disk);
-  const Answers answers = ask_disk(disk);
+  const Answers answers = ask_disk(disk, kind);
   CHECK(answers.open == Errc::corruption);
   CHECK(answers.open_message.find("superblock") != std::string::npos);
   CHECK(content(disk) == before);
 }
 
 TEST_CASE("damage: one superblock, or one copy of each, is enough to open, and the damage is reported", "[S02]") {
+  CAMBIUM_BOTH_KINDS(kind);
   const std::vector<std::vector<std::uint64_t>> losses = {{0},    {1},    {2},    {3},    {0, 1},
                                                           {2, 3}, {0, 2}, {1, 3}, {0, 3}, {1, 2}};
   for (const std::vector<std::uint64_t>& pages : losses) {
-    SimDisk disk = filled_disk();
+    SimDisk disk = filled_disk(kind);
     for (const std::uint64_t page : pages) disk.zero(kFile.view(), page * kPageBytes, kPageBytes);
-    const Answers answers = ask_disk(disk);
+    const Answers answers = ask_disk(disk, kind);
     CAPTURE(pages[0], pages.size());
     CHECK(answers.open == Errc::ok);
     CHECK(answers.superblock_damaged);
@@ -51,8 +54,8 @@ TEST_CASE("damage: one superblock, or one copy of each, is enough to open, and t
     const bool slot_gone = pages.size() == 2 && pages[0] / 2 == pages[1] / 2;
     CHECK((answers.right == kKeys || (slot_gone && answers.right == kKeys - 100)));
     // Opening has written one slot; the next open mends the other.
-    ask_disk(disk);
-    CHECK_FALSE(ask_disk(disk).superblock_damaged);
+    ask_disk(disk, kind);
+    CHECK_FALSE(ask_disk(disk, kind).superblock_damaged);
   }
 }
 
@@ -60,7 +63,8 @@ TEST_CASE("damage: one superblock, or one copy of each, is enough to open, and t
 
 TEST_CASE("damage: a file that was cut short, is foreign, empty or of another version is refused and not changed",
           "[S17][F01]") {
-  SimDisk disk = filled_disk();
+  constexpr TableKind kind = TableKind::tree;  // nothing of a table is looked at
+  SimDisk disk = filled_disk(kind);
   Errc expected = Errc::corruption;
   SECTION("cut short by a page") { disk.truncate(kFile.view(), disk.file_size(kFile.view()) - kPageBytes); }
   SECTION("cut down to its superblocks") { disk.truncate(kFile.view(), 4 * kPageBytes); }
@@ -81,7 +85,7 @@ TEST_CASE("damage: a file that was cut short, is foreign, empty or of another ve
     expected = Errc::unsupported;
   }
   const std::string before = content(disk);
-  const Answers answers = ask_disk(disk);
+  const Answers answers = ask_disk(disk, kind);
   CHECK(answers.open == expected);
   CHECK(!answers.open_message.empty());
   CHECK(content(disk) == before);
@@ -89,8 +93,9 @@ TEST_CASE("damage: a file that was cut short, is foreign, empty or of another ve
 
 TEST_CASE("damage: a flipped bit in any page of a file is a right answer or corruption, never anything else",
           "[S05][F12]") {
-  const SimDisk origin = filled_disk();
-  const Expectation expectation(kKeys);
+  CAMBIUM_BOTH_KINDS(kind);
+  const SimDisk origin = filled_disk(kind);
+  const Expectation expectation(kKeys, kind);
   const std::uint64_t pages = origin.file_size(kFile.view()) / kPageBytes;
   const std::uint64_t seed = test_seed(1);
   const std::uint64_t flips_per_page = number_from_environment("CAMBIUM_FLIPS", 6);
@@ -115,7 +120,7 @@ TEST_CASE("damage: a flipped bit in any page of a file is a right answer or corr
       ++(unharmed && !answers.superblock_damaged ? harmless : noticed);
     }
   }
-  std::printf("damage: %llu bits flipped in %llu pages: %llu noticed, %llu in free space\n",
+  std::printf("damage: %s: %llu bits flipped in %llu pages: %llu noticed, %llu in free space\n", name_of(kind),
               static_cast<unsigned long long>(noticed + harmless), static_cast<unsigned long long>(pages),
               static_cast<unsigned long long>(noticed), static_cast<unsigned long long>(harmless));
   CHECK(noticed > harmless / 10);
@@ -123,14 +128,15 @@ TEST_CASE("damage: a flipped bit in any page of a file is a right answer or corr
 
 // A page that is whole but not the one its parent meant: an older one left by a lost write, or a neighbour's copy.
 TEST_CASE("damage: a page that holds another page's bytes is noticed by its parent", "[S05]") {
-  const SimDisk origin = filled_disk();
+  CAMBIUM_BOTH_KINDS(kind);
+  const SimDisk origin = filled_disk(kind);
   const std::uint64_t pages = origin.file_size(kFile.view()) / kPageBytes;
   rt::Random random(test_seed(3));
   std::uint64_t noticed = 0;
   for (std::uint64_t page = 4; page < pages; ++page) {
     SimDisk disk = origin.clone();
     disk.copy_page(kFile.view(), 4 + random.below(pages - 4), page);
-    const Answers answers = ask_disk(disk);
+    const Answers answers = ask_disk(disk, kind);
     CAPTURE(page, answers.first_wrong);
     REQUIRE(answers.wrong == 0);
     noticed += answers.open != Errc::ok || answers.refused != 0 ? 1 : 0;

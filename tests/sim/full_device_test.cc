@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // A full device: what makes room still works there, by the reserve that ordinary flushes may not take.
+//
+// Deletes make room in trees. In a level store they are entries like others, until a merge drops them, and a merge
+// needs room itself: there nothing is lost, and work resumes with space.
 #include <catch2/catch.hpp>
 
 #include <cerrno>
@@ -13,6 +16,7 @@
 #include <cambium/rt/sim.h>
 
 #include "base/text.h"
+#include "support/kinds.h"
 #include "support/seed.h"
 
 namespace cambium::test {
@@ -22,7 +26,11 @@ constexpr Options kOptions{
     .path = "full.cambium", .memory_bytes = 1 * MiB, .write_buffer_bytes = 128 * KiB, .cache_bytes = 128 * KiB};
 constexpr std::uint64_t kReservePages = 16;  // of a file of a few hundred pages
 
-using Contents = std::map<std::string, std::string>;
+// What the partition's table of this kind has to hold.
+struct Contents : std::map<std::string, std::string> {
+  explicit Contents(TableKind its_kind) : kind(its_kind) {}
+  TableKind kind;
+};
 
 std::string key_of(std::size_t i) { return rt::str("key ", 100'000 + i); }
 std::string value_of(std::size_t i) { return rt::str("value ", i, std::string(i % 50 == 0 ? 5000 : 200, 'v')); }
@@ -31,14 +39,15 @@ std::string value_of(std::size_t i) { return rt::str("value ", i, std::string(i 
 // than it is now.
 Task<Status> fill(Core& core, SimDisk& disk, std::uint64_t spare, Contents& durable) {
   Partition db = co_await check(Partition::open(core, kOptions));
+  const Table table = co_await check(table_of(db, durable.kind));
   disk.set_capacity_bytes(disk.allocated_bytes() + spare);
   Status flushed;
   for (std::size_t i = 0; flushed && i < 100'000;) {
-    Contents part;
+    Contents part(durable.kind);
     for (std::size_t n = 0; n < 60; ++n, ++i) {
       const std::string key = key_of(i * 7919 % 100'000);
       part[key] = value_of(i);
-      co_await check(db.put(key, part[key]));
+      co_await check(db.put(table, key, part[key]));
     }
     flushed = co_await db.flush({.trim = false});
     if (flushed) durable.merge(part);
@@ -52,9 +61,9 @@ Task<Status> fill(Core& core, SimDisk& disk, std::uint64_t spare, Contents& dura
   co_return Status();
 }
 
-Task<Status> expect_contents(Partition& db, const Contents& expected) {
+Task<Status> expect_contents(Partition& db, const Table& table, const Contents& expected) {
   std::size_t found = 0;
-  Scan scan = db.scan();
+  Scan scan = db.scan(table);
   for (;;) {
     auto page = co_await check(scan.next_page());
     if (page.empty()) break;
@@ -71,8 +80,8 @@ Task<Status> expect_contents(Partition& db, const Contents& expected) {
 }
 
 // The end of every workload: all that should be there is, the file is whole, and it closes.
-Task<Status> end_with(Partition& db, const Contents& expected) {
-  co_await check(expect_contents(db, expected));
+Task<Status> end_with(Partition& db, const Table& table, const Contents& expected) {
+  co_await check(expect_contents(db, table, expected));
   co_await check(db.check());
   Status closed = co_await db.close();
   co_return closed;
@@ -84,7 +93,7 @@ struct FullDevice {
   std::unique_ptr<Core> core;
   Contents contents;
 
-  explicit FullDevice(std::uint64_t seed) : core(disk.make_core({.seed = test_seed(seed)})) {}
+  FullDevice(std::uint64_t seed, TableKind kind) : core(disk.make_core({.seed = test_seed(seed)})), contents(kind) {}
   void run(Task<Status> workload) {
     const Status done = core->run(std::move(workload));
     core->drain();
@@ -97,14 +106,14 @@ struct FullDevice {
 };
 
 // Deletes all but each `keep`-th key, all over the tree: far more pages than the reserve has.
-Task<Status> delete_all_but(Partition& db, std::size_t keep, Contents& contents) {
+Task<Status> delete_all_but(Partition& db, const Table& table, std::size_t keep, Contents& contents) {
   std::size_t i = 0;
   for (auto it = contents.begin(); it != contents.end(); ++i) {
     if (i % keep == 0) {
       ++it;
       continue;
     }
-    co_await check(db.del(it->first));
+    co_await check(db.del(table, it->first));
     it = contents.erase(it);
   }
   Status flushed = co_await db.flush({.trim = false});
@@ -113,30 +122,33 @@ Task<Status> delete_all_but(Partition& db, std::size_t keep, Contents& contents)
 
 Task<Status> delete_most(Core& core, std::size_t keep, Contents& contents) {
   Partition db = co_await check(Partition::open(core, kOptions));
-  co_await check(expect_contents(db, contents));
-  co_await check(delete_all_but(db, keep, contents));
-  Status ended = co_await end_with(db, contents);
+  const Table table = co_await check(table_of(db, contents.kind));
+  co_await check(expect_contents(db, table, contents));
+  co_await check(delete_all_but(db, table, keep, contents));
+  Status ended = co_await end_with(db, table, contents);
   co_return ended;
 }
 
 Task<Status> write_again(Core& core, Contents& contents) {
   Partition db = co_await check(Partition::open(core, kOptions));
+  const Table table = co_await check(table_of(db, contents.kind));
   for (std::size_t i = 0; i < 100; ++i) {
     const std::string key = rt::str("again ", i);
     contents[key] = value_of(i);
-    co_await check(db.put(key, contents[key]));
+    co_await check(db.put(table, key, contents[key]));
   }
   co_await check(db.flush());
-  Status ended = co_await end_with(db, contents);
+  Status ended = co_await end_with(db, table, contents);
   co_return ended;
 }
 
 TEST_CASE("full device: ordinary flushes leave the reserve, deletes go through with it, and then there is room again",
           "[S02][S11]") {
+  constexpr TableKind kind = TableKind::tree;
   for (const std::uint64_t spare : {256 * KiB, 1 * MiB + 20 * KiB, 3 * MiB}) {
     for (const std::size_t keep : {std::size_t{2}, std::size_t{50}}) {
       CAPTURE(spare, keep);
-      FullDevice full(4);
+      FullDevice full(4, kind);
       full.fill_up(spare);
       REQUIRE(full.contents.size() >= 60);
       full.run(delete_most(*full.core, keep, full.contents));
@@ -147,16 +159,18 @@ TEST_CASE("full device: ordinary flushes leave the reserve, deletes go through w
 
 Task<Status> compact(Core& core, Contents& contents, std::uint64_t& before, std::uint64_t& after) {
   Partition db = co_await check(Partition::open(core, kOptions));
-  co_await check(delete_all_but(db, 20, contents));
+  const Table table = co_await check(table_of(db, contents.kind));
+  co_await check(delete_all_but(db, table, 20, contents));
   before = db.stats().file_pages;
   co_await check(db.compact());
   after = db.stats().file_pages;
-  Status ended = co_await end_with(db, contents);
+  Status ended = co_await end_with(db, table, contents);
   co_return ended;
 }
 
 TEST_CASE("full device: compaction works there and gives space back", "[S11]") {
-  FullDevice full(5);
+  constexpr TableKind kind = TableKind::tree;
+  FullDevice full(5, kind);
   full.fill_up(3 * MiB);
   full.close_in();
   std::uint64_t before = 0;
@@ -168,16 +182,18 @@ TEST_CASE("full device: compaction works there and gives space back", "[S11]") {
 // One key, and the tightest device: nothing but the file itself, with as little free in it as flushes can leave.
 Task<Status> delete_one(Core& core, Contents& contents) {
   Partition db = co_await check(Partition::open(core, kOptions));
-  co_await check(db.del(contents.begin()->first));
+  const Table table = co_await check(table_of(db, contents.kind));
+  co_await check(db.del(table, contents.begin()->first));
   contents.erase(contents.begin());
   co_await check(db.flush());
-  co_await check(expect_contents(db, contents));
+  co_await check(expect_contents(db, table, contents));
   Status closed = co_await db.close();
   co_return closed;
 }
 
 TEST_CASE("full device: keys can be deleted one by one until there is nothing left", "[S11]") {
-  FullDevice full(6);
+  constexpr TableKind kind = TableKind::tree;
+  FullDevice full(6, kind);
   full.fill_up(256 * KiB);
   full.close_in();
   while (!full.contents.empty()) full.run(delete_one(*full.core, full.contents));
@@ -193,9 +209,10 @@ Task<Status> make_room_and_use_it(Core& core, Contents& contents, bool front) {
   options.memory_bytes = 2 * MiB;
   options.write_buffer_bytes = 384 * KiB;
   Partition db = co_await check(Partition::open(core, options));
+  const Table table = co_await check(table_of(db, contents.kind));
   if (front) {
     contents[contents.begin()->first] = "short";
-    co_await check(db.put(contents.begin()->first, "short"));
+    co_await check(db.put(table, contents.begin()->first, "short"));
   }
   std::size_t i = 0;
   for (auto it = std::next(contents.begin()); it != contents.end(); ++i) {
@@ -203,26 +220,27 @@ Task<Status> make_room_and_use_it(Core& core, Contents& contents, bool front) {
       ++it;
       continue;
     }
-    co_await check(db.del(it->first));
+    co_await check(db.del(table, it->first));
     it = contents.erase(it);
   }
   for (std::size_t n = 0; n < 300; ++n) {
     const std::string key = rt::str("new ", n);
     contents[key] = std::string(600, 'n');
-    co_await check(db.put(key, contents[key]));
+    co_await check(db.put(table, key, contents[key]));
   }
   CHECK(db.stats().flushes == 0);  // one buffer, or this tests nothing
   co_await check(db.flush({.trim = false}));
-  co_await check(expect_contents(db, contents));
+  co_await check(expect_contents(db, table, contents));
   co_await check(db.check());
   Status closed = co_await db.close();
   co_return closed;
 }
 
 TEST_CASE("full device: deletes at the head of a write buffer make room for the puts behind them", "[S11]") {
+  constexpr TableKind kind = TableKind::tree;
   for (const bool front : {false, true}) {
     CAPTURE(front);
-    FullDevice full(8);
+    FullDevice full(8, kind);
     full.fill_up(1 * MiB);
     full.close_in();
     full.run(make_room_and_use_it(*full.core, full.contents, front));
@@ -235,28 +253,30 @@ Task<Status> delete_behind(Core& core, SimDisk& disk, Contents& contents) {
   options.memory_bytes = 2 * MiB;
   options.write_buffer_bytes = 384 * KiB;
   Partition db = co_await check(Partition::open(core, options));
+  const Table table = co_await check(table_of(db, contents.kind));
   for (std::size_t n = 0; n < 500; ++n) {
     const std::string key = rt::str("new ", n);
     contents[key] = std::string(600, 'n');
-    co_await check(db.put(key, contents[key]));
+    co_await check(db.put(table, key, contents[key]));
   }
   const std::string gone = contents.begin()->first;
   contents.erase(gone);
-  co_await check(db.del(gone));
+  co_await check(db.del(table, gone));
   const Status refused = co_await db.flush();
   CHECK(refused.code() == Errc::no_space);
-  co_await check(expect_contents(db, contents));  // from the buffers
+  co_await check(expect_contents(db, table, contents));  // from the buffers
   CHECK(db.stats().free_pages >= kReservePages);
   disk.set_capacity_bytes(~std::uint64_t{0});
   co_await core.sleep_ns(1'000'000'000);
   co_await check(db.flush());
-  co_await check(expect_contents(db, contents));
+  co_await check(expect_contents(db, table, contents));
   Status closed = co_await db.close();
   co_return closed;
 }
 
 TEST_CASE("full device: deletes behind puts that do not fit wait with them, and the reserve is left alone", "[S11]") {
-  FullDevice full(9);
+  CAMBIUM_BOTH_KINDS(kind);
+  FullDevice full(9, kind);
   full.fill_up(256 * KiB);
   full.close_in();
   full.run(delete_behind(*full.core, full.disk, full.contents));
@@ -268,6 +288,7 @@ Task<Status> delete_in_one_batch(Core& core, SimDisk& disk, Contents& contents) 
   options.memory_bytes = 2 * MiB;
   options.write_buffer_bytes = 384 * KiB;
   Partition db = co_await check(Partition::open(core, options));
+  const Table table = co_await check(table_of(db, contents.kind));
   WriteBatch batch;
   std::size_t i = 0;
   for (auto it = contents.begin(); it != contents.end(); ++i) {
@@ -275,24 +296,25 @@ Task<Status> delete_in_one_batch(Core& core, SimDisk& disk, Contents& contents) 
       ++it;
       continue;
     }
-    batch.del(it->first);
+    batch.del(table, it->first);
     it = contents.erase(it);
   }
   co_await check(db.write(batch));
   const Status refused = co_await db.flush();
   CHECK(refused.code() == Errc::no_space);
-  co_await check(expect_contents(db, contents));
+  co_await check(expect_contents(db, table, contents));
   disk.set_capacity_bytes(~std::uint64_t{0});
   co_await core.sleep_ns(1'000'000'000);
   co_await check(db.flush());
-  co_await check(expect_contents(db, contents));
+  co_await check(expect_contents(db, table, contents));
   Status closed = co_await db.close();
   co_return closed;
 }
 
 TEST_CASE("full device: one batch of deletes that needs more than the reserve is refused, and goes through with space",
           "[S11]") {
-  FullDevice full(10);
+  constexpr TableKind kind = TableKind::tree;
+  FullDevice full(10, kind);
   full.fill_up(3 * MiB);
   full.close_in();
   full.run(delete_in_one_batch(*full.core, full.disk, full.contents));
@@ -310,11 +332,12 @@ constexpr Options kLogged{.path = "full.cambium",
 // The log wants to grow all the time, and the tables as well.
 Task<Status> fill_with_log(Core& core, SimDisk& disk, Contents& contents) {
   Partition db = co_await check(Partition::open(core, kLogged));
+  const Table table = co_await check(table_of(db, contents.kind));
   disk.set_capacity_bytes(disk.allocated_bytes() + 1 * MiB);
   for (std::size_t i = 0; i < 100'000; ++i) {
     const std::string key = key_of(i % 3000);
     const std::string value = value_of(i);
-    const Status put = co_await db.put(key, value, {.no_stall = true});
+    const Status put = co_await db.put(table, key, value, {.no_stall = true});
     if (put) contents[key] = value;
     CHECK(db.stats().free_pages + db.stats().held_pages >= kReservePages);
     if (i % 20 == 0) co_await core.sleep_ns(3'000'000);
@@ -326,13 +349,14 @@ Task<Status> fill_with_log(Core& core, SimDisk& disk, Contents& contents) {
   disk.set_capacity_bytes(disk.allocated_bytes() + 4 * MiB);
   co_await core.sleep_ns(1'000'000'000);
   co_await check(db.flush({.trim = false}));
-  co_await check(expect_contents(db, contents));
+  co_await check(expect_contents(db, table, contents));
   Status closed = co_await db.close();
   co_return closed;
 }
 
 TEST_CASE("full device: a log that grows leaves the reserve alone", "[S09][S11]") {
-  FullDevice full(11);
+  CAMBIUM_BOTH_KINDS(kind);
+  FullDevice full(11, kind);
   full.run(fill_with_log(*full.core, full.disk, full.contents));
 }
 
@@ -344,7 +368,8 @@ Task<Status> begin_log(Core& core) {
 
 TEST_CASE("full device: where there is no space for a log, it is not begun; without one, deletes make room for it",
           "[S09][S11]") {
-  FullDevice full(12);
+  constexpr TableKind kind = TableKind::tree;
+  FullDevice full(12, kind);
   full.fill_up(1 * MiB);
   full.close_in();
   const Status refused = full.core->run(begin_log(*full.core));
@@ -356,9 +381,10 @@ TEST_CASE("full device: where there is no space for a log, it is not begun; with
 
 // ---- a table is dropped to make room ------------------------------------------------------------------------------
 
-Task<Status> drop_to_write(Core& core, SimDisk& disk) {
+Task<Status> drop_to_write(Core& core, SimDisk& disk, TableKind kind) {
   Partition db = co_await check(Partition::open(core, kOptions));
-  const Table big = co_await check(db.table("big"));
+  const Table big = co_await check(db.table("big", {.kind = kind}));
+  const Table table = db.default_table();
   disk.set_capacity_bytes(disk.allocated_bytes() + 2 * MiB);
   Status flushed;
   for (std::size_t i = 0; flushed && i < 100'000;) {
@@ -370,10 +396,10 @@ Task<Status> drop_to_write(Core& core, SimDisk& disk) {
   if (flushed.code() != Errc::no_space) co_return Error(Errc::io, "the device did not fill up");
   disk.set_capacity_bytes(disk.allocated_bytes());
   const std::uint64_t used = db.stats().used_pages;
-  Contents contents;
+  Contents contents(TableKind::tree);
   for (std::size_t i = 0; i < 50; ++i) {
     contents[key_of(i)] = value_of(i);
-    co_await check(db.put(key_of(i), contents[key_of(i)]));
+    co_await check(db.put(table, key_of(i), contents[key_of(i)]));
   }
   co_await check(db.drop_table("big"));
   Status written = co_await db.flush({.trim = false});
@@ -385,7 +411,7 @@ Task<Status> drop_to_write(Core& core, SimDisk& disk) {
   co_await check(written);
   co_await core.sleep_ns(2'000'000'000);
   if (db.stats().used_pages > used / 2) co_return Error(Errc::io, "the table's pages are still in use");
-  co_await check(expect_contents(db, contents));
+  co_await check(expect_contents(db, table, contents));
   co_await check(db.check());
   Status closed = co_await db.close();
   co_return closed;
@@ -393,10 +419,53 @@ Task<Status> drop_to_write(Core& core, SimDisk& disk) {
 
 TEST_CASE("full device: dropping a table goes through with the reserve, and what it frees is written to",
           "[S02][S11]") {
+  CAMBIUM_BOTH_KINDS(kind);
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     CAPTURE(seed);
-    FullDevice full(20 + seed);
-    full.run(drop_to_write(*full.core, full.disk));
+    FullDevice full(20 + seed, kind);
+    full.run(drop_to_write(*full.core, full.disk, kind));
+  }
+}
+
+// ---- merges of a level store ----------------------------------------------------------------------------------------
+
+// Flushes go on into what is left, merges find nothing; then no flush does either. With space all of it is made up for.
+Task<Status> merge_when_there_is_space(Core& core, SimDisk& disk, Contents& contents) {
+  Options options = kOptions;
+  options.memory_bytes = 4 * MiB;
+  options.cache_bytes = 2 * MiB;  // of many runs a scan holds a page each
+  Partition db = co_await check(Partition::open(core, options));
+  const Table table = co_await check(table_of(db, contents.kind));
+  co_await check(expect_contents(db, table, contents));
+  const Status unsettled = co_await db.settle();
+  CHECK((unsettled || unsettled.code() == Errc::no_space));
+  std::size_t deleted = 0;
+  for (auto it = contents.begin(); it != contents.end() && deleted < 400; ++deleted) {
+    co_await check(db.del(table, it->first));
+    it = contents.erase(it);
+  }
+  const Status refused = co_await db.flush({.trim = false});
+  CHECK((refused || refused.code() == Errc::no_space));
+  co_await check(expect_contents(db, table, contents));
+  co_await check(db.check());
+  disk.set_capacity_bytes(~std::uint64_t{0});
+  co_await core.sleep_ns(1'000'000'000);
+  co_await check(db.flush({.trim = false}));
+  co_await check(db.settle());
+  CHECK(db.stats().compactions > 0);
+  Status ended = co_await end_with(db, table, contents);
+  co_return ended;
+}
+
+TEST_CASE("full device: a level store whose merges find no space loses nothing, and merges when there is some",
+          "[S02][S11][F11]") {
+  for (const std::uint64_t spare : {256 * KiB, 300 * KiB, 400 * KiB, 600 * KiB, 1 * MiB, 3 * MiB}) {
+    CAPTURE(spare);
+    FullDevice full(30 + spare, TableKind::levels);
+    full.fill_up(spare);
+    full.close_in();
+    REQUIRE(full.contents.size() >= 60);
+    full.run(merge_when_there_is_space(*full.core, full.disk, full.contents));
   }
 }
 
@@ -404,26 +473,28 @@ TEST_CASE("full device: dropping a table goes through with the reserve, and what
 
 Task<Status> meet_quota(Core& core, SimDisk& disk, Contents& contents) {
   Partition db = co_await check(Partition::open(core, kOptions));
+  const Table table = co_await check(table_of(db, contents.kind));
   disk.plan({.error = EDQUOT, .kind = rt::IoKind::resize, .sticky = true});
   for (std::size_t i = 0; i < 400; ++i) {
     contents[key_of(i)] = value_of(i);
-    const Status put = co_await db.put(key_of(i), contents[key_of(i)]);
+    const Status put = co_await db.put(table, key_of(i), contents[key_of(i)]);
     if (!put) contents.erase(key_of(i));
   }
   const Status refused = co_await db.flush();
   if (refused.code() != Errc::no_space) co_return Error(Errc::io, "a quota is not a lack of space");
-  co_await check(expect_contents(db, contents));  // from the buffers
+  co_await check(expect_contents(db, table, contents));  // from the buffers
   disk.clear_faults();
   co_await core.sleep_ns(1'000'000'000);
-  co_await check(db.put("more", "room"));  // accepted again without being asked
+  co_await check(db.put(table, "more", "room"));  // accepted again without being asked
   contents["more"] = "room";
   co_await check(db.flush());
-  Status ended = co_await end_with(db, contents);
+  Status ended = co_await end_with(db, table, contents);
   co_return ended;
 }
 
 TEST_CASE("full device: a quota refuses the flush, loses nothing, and work resumes when it is raised", "[S02]") {
-  FullDevice full(7);
+  CAMBIUM_BOTH_KINDS(kind);
+  FullDevice full(7, kind);
   full.run(meet_quota(*full.core, full.disk, full.contents));
 }
 

@@ -3,8 +3,11 @@
 // leaves a version of both, whole, wherever in a flush, a slice of a merge or its publication the power went.
 #include <catch2/catch.hpp>
 
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "base/random.h"
 #include "base/text.h"
 #include "support/crash_explorer.h"
 
@@ -85,6 +88,44 @@ Task<Status> compact_file(Core&, TracedPartition& db) {
   co_return compacted;
 }
 
+// Two of each kind under random batches, some with long values; merges, the file's compaction and snapshots beside.
+Task<Status> random_batches(Core& core, TracedPartition& db) {
+  std::vector<Table> tables = {db.db().default_table()};
+  const Table tree = co_await check(db.table("tree"));
+  const Table events = co_await check(db.table("events", {.kind = TableKind::levels}));
+  const Table others = co_await check(db.table("others", {.kind = TableKind::levels}));
+  tables.insert(tables.end(), {tree, events, others});
+  rt::Random random(77);
+  std::optional<Snapshot> held;
+  for (std::uint64_t round = 0; round < 40; ++round) {
+    WriteBatch batch;
+    const std::uint64_t writes = 1 + random.below(12);
+    for (std::uint64_t i = 0; i < writes; ++i) {
+      const Table& table = tables[random.below(tables.size())];
+      const std::uint64_t key = random.below(40);
+      if (random.below(4) == 0) {
+        batch.del(table, key_of(key));
+      } else {
+        batch.put(table, key_of(key),
+                  random.below(12) == 0 ? std::string(2000 + key * 100, 'l') : value_of(key, round));
+      }
+    }
+    co_await check(db.write(batch));
+    if (random.below(2) == 0) {
+      co_await check(db.flush({.trim = false}));
+    }
+    if (round % 13 == 6) held.emplace(db.db().snapshot());
+    if (round % 13 == 11) held.reset();
+    if (round % 16 == 15) {
+      co_await check(db.compact());
+    }
+    if (random.below(4) == 0) co_await core.sleep_ns(12'000'000);  // a log in batches is written
+  }
+  co_await check(db.flush());
+  Status settled = co_await db.settle();
+  co_return settled;
+}
+
 TEST_CASE("power cut: at every step of flushes and compactions of a level store, without a log",
           "[cut-levels][S02][F09][F10][F11][L09]") {
   expect_survival({"levels, no log", options_of(WalMode::none), nullptr, &flush_and_compact});
@@ -98,6 +139,12 @@ TEST_CASE("power cut: at every step of compactions that carry and drop long valu
 }
 TEST_CASE("power cut: at every step of moving sstables out of the end of the file", "[cut-levels][S02][F10]") {
   expect_survival({"levels, file compaction", options_of(WalMode::none), &fill_and_delete, &compact_file});
+}
+TEST_CASE("power cut: at every step of random batches over two trees and two level stores",
+          "[cut-levels][S02][S09][F09][F10]") {
+  const WalMode mode = GENERATE(WalMode::none, WalMode::batched);
+  expect_survival(
+      {mode == WalMode::none ? "a mix, no log" : "a mix, log in batches", options_of(mode), nullptr, &random_batches});
 }
 
 }  // namespace

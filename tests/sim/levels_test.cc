@@ -3,13 +3,18 @@
 // damage to its sstables and filters.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <map>
 #include <string>
 
 #include <cambium/partition.h>
 #include <cambium/rt/check.h>
 #include <cambium/rt/sim.h>
 
+#include "base/random.h"
 #include "base/text.h"
+#include "support/effort.h"
+#include "support/quiet_log.h"
 #include "support/seed.h"
 
 namespace cambium::test {
@@ -110,6 +115,7 @@ TEST_CASE("levels: a bit that flipped anywhere in sstables, filters or the manif
     REQUIRE(core->run(make_file(*core)));
     core->drain();
   }
+  const QuietLog quiet;
   const std::uint64_t pages = pristine.file_size("levels.cambium") / kPageBytes;
   std::uint64_t found = 0;
   for (std::uint64_t page = 8; page < pages; ++page) {
@@ -127,6 +133,120 @@ TEST_CASE("levels: a bit that flipped anywhere in sstables, filters or the manif
     core->drain();
   }
   CHECK(found >= 15);  // of some thirty pages in use
+}
+
+// ---- small flushes over a large bottom ------------------------------------------------------------------------------
+
+constexpr std::uint64_t kModelKeys = 900;
+constexpr Options kTiny{
+    .path = "levels.cambium", .memory_bytes = 1 * MiB, .write_buffer_bytes = 64 * KiB, .cache_bytes = 256 * KiB};
+
+using Model = std::map<std::string, std::string>;
+
+// Every key, there or not, by a get; everything there is by a scan in each direction.
+Task<Status> agrees(Partition& db, const Table& table, const Model& model) {
+  for (std::uint64_t i = 0; i < kModelKeys; ++i) {
+    const Value value = co_await check(db.get(table, key_of(i)));
+    const auto it = model.find(key_of(i));
+    const bool right = it == model.end() ? !value : value && value.view() == it->second;
+    if (!right) co_return Error(Errc::io, rt::str("a wrong answer for ", key_of(i)));
+  }
+  for (const bool reverse : {false, true}) {
+    std::vector<std::string> keys;
+    Scan scan = db.scan(table, {}, {.reverse = reverse});
+    for (;;) {
+      const auto page = co_await check(scan.next_page());
+      if (page.empty()) break;
+      for (const Entry& entry : page) {
+        const auto it = model.find(entry.key.str());
+        if (it == model.end() || it->second != entry.value.view())
+          co_return Error(Errc::io, "a scan shows another entry");
+        keys.push_back(it->first);
+      }
+    }
+    if (reverse) std::reverse(keys.begin(), keys.end());
+    const bool whole = keys.size() == model.size() && std::is_sorted(keys.begin(), keys.end());
+    if (!whole) co_return Error(Errc::io, rt::str("a scan shows ", keys.size(), " of ", model.size(), " entries"));
+  }
+  co_return Status();
+}
+
+Task<Status> write_some(Partition& db, const Table& table, rt::Random& random, bool long_values, Model& model) {
+  const std::uint64_t writes = 10 + random.below(40);
+  for (std::uint64_t i = 0; i < writes; ++i) {
+    const std::string key = key_of(random.below(kModelKeys));
+    if (random.below(3) == 0) {
+      model.erase(key);
+      co_await check(db.del(table, key));
+    } else {
+      model[key] = std::string(long_values && random.below(20) == 0 ? 3000 : 20 + random.below(60),
+                               static_cast<char>('a' + random.below(26)));
+      co_await check(db.put(table, key, model[key]));
+    }
+  }
+  Status flushed = co_await db.flush({.trim = false});
+  co_return flushed;
+}
+
+// From one opening to the next: merges into the bottom take many slices, and some are left off in the middle.
+Task<Status> live_once(Core& core, rt::Random& random, bool long_values, Model& model) {
+  Partition db = co_await check(Partition::open(core, kTiny));
+  const Table table = co_await check(db.table("t", {.kind = TableKind::levels}));
+  co_await check(agrees(db, table, model));
+  if (model.empty()) {
+    for (std::uint64_t i = 0; i < kModelKeys; ++i) {
+      model[key_of(i)] = std::string(400, 'o');
+      co_await check(db.put(table, key_of(i), model[key_of(i)]));
+    }
+    co_await check(db.flush());
+    co_await check(db.settle());
+  }
+  const std::uint64_t flushes = random.below(30);
+  for (std::uint64_t i = 0; i < flushes; ++i) {
+    co_await check(write_some(db, table, random, long_values, model));
+    if (random.below(3) == 0) co_await core.sleep_ns(static_cast<std::int64_t>(random.below(2'000)) * kSimTickNs);
+    if (random.below(12) == 0) {
+      co_await check(db.compact());
+    }
+    if (random.below(8) == 0) {
+      co_await check(agrees(db, table, model));
+    }
+  }
+  if (random.below(2) == 0) {
+    co_await check(agrees(db, table, model));
+    co_await check(db.check());
+  }
+  // A merge is due now; it is left off at some slice of it.
+  for (int i = 0; i < 7; ++i) {
+    const std::string key = key_of(random.below(kModelKeys));
+    model[key] = rt::str("of turn ", i);
+    co_await check(db.put(table, key, model[key]));
+    co_await check(db.flush({.trim = false}));
+  }
+  co_await core.sleep_ns(static_cast<std::int64_t>(random.below(600)) * kSimTickNs);
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+TEST_CASE("levels: small flushes over a large bottom, left off in the middle of merges, agree with a map",
+          "[F02][F03][F09][F11]") {
+  const bool long_values = GENERATE(false, true);
+  const std::uint64_t seed = test_seed(57);
+  CAPTURE(long_values);
+  INFO("replay: " << replay_command("test_sim", seed));
+  const std::uint64_t lives = number_from_environment("CAMBIUM_MODEL_OPERATIONS", 200'000) / 2'000;
+  rt::Random random(seed);
+  Model model;
+  SimDisk disk;
+  for (std::uint64_t life = 0; life < lives; ++life) {
+    CAPTURE(life);
+    add_effort();
+    const std::unique_ptr<Core> core = disk.make_core({.seed = seed + life});
+    const Status done = core->run(live_once(*core, random, long_values, model));
+    core->drain();
+    INFO(std::string(done ? "" : done.error().message()));
+    REQUIRE(done);
+  }
 }
 
 }  // namespace

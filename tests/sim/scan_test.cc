@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "support/effort.h"
+#include "support/kinds.h"
 #include "support/seed.h"
 
 namespace cambium::test {
@@ -30,19 +31,20 @@ Task<Status> collect(Scan& scan, std::string& keys) {
   co_return Status();
 }
 
-Task<Status> scan_limited(Core& core, std::string& forwards, std::string& backwards) {
+Task<Status> scan_limited(Core& core, TableKind kind, std::string& forwards, std::string& backwards) {
   Partition db = co_await check(Partition::open(core, kSmall));
+  const Table table = co_await check(table_of(db, kind));
   for (int i = 0; i < 60; ++i) {
-    co_await check(db.put(key_of(i), "in the table"));
+    co_await check(db.put(table, key_of(i), "in the table"));
   }
   co_await check(db.flush());
-  co_await check(db.put(key_of(12), "buffered"));
+  co_await check(db.put(table, key_of(12), "buffered"));
   const std::string from = key_of(10);
   const std::string to = key_of(15);
   {
-    Scan scan = db.scan({.from = from}, {.limit = 6});
+    Scan scan = db.scan(table, {.from = from}, {.limit = 6});
     co_await check(collect(scan, forwards));
-    Scan reverse = db.scan({.to = to}, {.reverse = true, .limit = 6});
+    Scan reverse = db.scan(table, {.to = to}, {.reverse = true, .limit = 6});
     co_await check(collect(reverse, backwards));
   }
   Status closed = co_await db.close();
@@ -52,11 +54,12 @@ Task<Status> scan_limited(Core& core, std::string& forwards, std::string& backwa
 // The rest of a leaf that follows the last buffered write was limited by itself, so a scan showed up to twice its
 // limit.
 TEST_CASE("scan: a limit counts buffered writes and the rest of their leaf together", "[F03][S18]") {
+  CAMBIUM_BOTH_KINDS(kind);
   SimDisk disk;
   const std::unique_ptr<Core> core = disk.make_core();
   std::string forwards;
   std::string backwards;
-  REQUIRE(core->run(scan_limited(*core, forwards, backwards)));
+  REQUIRE(core->run(scan_limited(*core, kind, forwards, backwards)));
   CHECK(forwards == "10 11 12b 13 14 15 ");
   CHECK(backwards == "14 13 12b 11 10 09 ");
 }
@@ -65,10 +68,10 @@ constexpr int kMany = 30'000;  // a root, branches, and leaves
 std::string many_key(int i) { return rt::str("key ", 100'000 + i); }
 
 // The entries [from, to) in either direction, by entry numbers.
-Task<Status> scan_exactly(Partition& db, int from, int to, bool reverse) {
+Task<Status> scan_exactly(Partition& db, const Table& table, int from, int to, bool reverse) {
   const std::string low = many_key(from);
   const std::string high = many_key(to);
-  Scan scan = db.scan({.from = low, .to = high}, {.reverse = reverse});
+  Scan scan = db.scan(table, {.from = low, .to = high}, {.reverse = reverse});
   for (int left = to - from; left != 0; --left) {
     const Entry* const entry = co_await check(scan.next());
     const std::string expected = many_key(reverse ? from + left - 1 : to - left);
@@ -82,19 +85,20 @@ Task<Status> scan_exactly(Partition& db, int from, int to, bool reverse) {
   co_return Status();
 }
 
-Task<Status> scan_three_levels(Core& core) {
+Task<Status> scan_three_levels(Core& core, TableKind kind) {
   Partition db = co_await check(Partition::open(core, kSmall));
+  const Table table = co_await check(table_of(db, kind));
   for (int i = 0; i < kMany; ++i) {
-    co_await check(db.put(many_key(i), "a value of some length"));
+    co_await check(db.put(table, many_key(i), "a value of some length"));
   }
   co_await check(db.flush());
-  co_await check(scan_exactly(db, 0, kMany, false));
-  co_await check(scan_exactly(db, 0, kMany, true));
+  co_await check(scan_exactly(db, table, 0, kMany, false));
+  co_await check(scan_exactly(db, table, 0, kMany, true));
   rt::Random random(test_seed(1));
   for (int i = 0; i < 60; ++i) {
     const int from = static_cast<int>(random.below(kMany));
     const int to = from + static_cast<int>(random.below(static_cast<std::uint64_t>(kMany - from)));
-    co_await check(scan_exactly(db, from, to, i % 2 == 0));
+    co_await check(scan_exactly(db, table, from, to, i % 2 == 0));
   }
   Status closed = co_await db.close();
   co_return closed;
@@ -104,9 +108,10 @@ Task<Status> scan_three_levels(Core& core) {
 // from the left must not take for seen.
 TEST_CASE("scan: a tree of three levels shows every entry once, from any bound, in both directions", "[F03][S18]") {
   add_effort();
+  CAMBIUM_BOTH_KINDS(kind);
   SimDisk disk;
   const std::unique_ptr<Core> core = disk.make_core({.eager = true});
-  const Status done = core->run(scan_three_levels(*core));
+  const Status done = core->run(scan_three_levels(*core, kind));
   INFO(done.error().message());
   REQUIRE(done);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Power cuts while tables are made, written together, renamed, dropped and opened again, without a log and with one in
 // each mode: a table is there or it is not, a batch is in all of its tables or in none, whatever was acknowledged
-// stays.
+// stays. Trees and level stores stand side by side.
 //
 // CAMBIUM_CRASH_STATES sets how many crash images are checked over all workloads; CAMBIUM_SEED another schedule.
 #include <catch2/catch.hpp>
@@ -31,6 +31,8 @@ std::string value_of(std::uint64_t i, std::uint64_t round) {
   return rt::str(i, " in round ", round, std::string(40 + i * 37 % 300, 'v'));
 }
 
+constexpr TableKind kind_of(std::uint64_t i) { return i % 2 == 0 ? TableKind::levels : TableKind::tree; }
+
 // A batch over all of them, with different keys in each.
 Task<Status> write_together(TracedPartition& db, const std::vector<Table>& tables, std::uint64_t round) {
   WriteBatch batch;
@@ -47,7 +49,7 @@ Task<Status> make_and_write(Core& core, TracedPartition& db) {
   std::vector<Table> tables;
   for (std::uint64_t round = 0; round < 12; ++round) {
     if (round % 3 == 0) {
-      const Table made = co_await check(db.table(rt::str("table ", round)));
+      const Table made = co_await check(db.table(rt::str("table ", round), {.kind = kind_of(round / 3)}));
       tables.push_back(made);
     }
     co_await check(write_together(db, tables, round));
@@ -64,7 +66,7 @@ Task<Status> make_and_write(Core& core, TracedPartition& db) {
 }
 
 Task<Status> two_tables(Core&, TracedPartition& db) {
-  const Table live = co_await check(db.table("live"));
+  const Table live = co_await check(db.table("live", {.kind = TableKind::levels}));
   const Table other = co_await check(db.table("other"));
   for (std::uint64_t i = 0; i < 60; ++i) {
     co_await check(db.put(i % 2 == 0 ? live : other, key_of(i), value_of(i, 0)));
@@ -75,7 +77,7 @@ Task<Status> two_tables(Core&, TracedPartition& db) {
 // A new version of a table is filled under a name of its own, then takes the place of the old one.
 Task<Status> rename_into_place(Core&, TracedPartition& db) {
   for (std::uint64_t round = 1; round <= 4; ++round) {
-    const Table fresh = co_await check(db.table("fresh"));
+    const Table fresh = co_await check(db.table("fresh", {.kind = kind_of(round)}));
     for (std::uint64_t i = 0; i < 15; ++i) {
       co_await check(db.put(fresh, key_of(i), value_of(i, round)));
     }
@@ -109,7 +111,7 @@ Task<Status> drop_and_go_on(Core& core, TracedPartition& db) {
     co_await check(db.put(other, key_of(i), value_of(i, 1)));
   }
   co_await check(db.drop_table("long"));
-  const Table again = co_await check(db.table("long"));
+  const Table again = co_await check(db.table("long", {.kind = TableKind::levels}));
   for (std::uint64_t i = 0; i < 10; ++i) {
     co_await check(db.put(again, key_of(i), value_of(i, 2)));
   }
@@ -132,7 +134,7 @@ Task<Status> drop_and_go_on(Core& core, TracedPartition& db) {
 Task<Status> opened_again(Core& core, TracedPartition& db) {
   const WalMode modes[] = {WalMode::none, WalMode::sync, WalMode::batched};
   for (std::uint64_t round = 0; round < std::size(modes); ++round) {
-    const Table made = co_await check(db.table(rt::str("of round ", round)));
+    const Table made = co_await check(db.table(rt::str("of round ", round), {.kind = kind_of(round)}));
     const std::vector<Table> tables = {made};
     co_await check(write_together(db, tables, round));
     co_await check(db.put(made, "last", rt::str(round)));

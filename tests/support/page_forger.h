@@ -48,12 +48,13 @@ class PageForger {
   };
   using Path = std::vector<Link>;
 
-  // The way to the root of the default table, then to child `index` of each branch in turn.
-  Path path_to(const std::vector<std::size_t>& children = {}) const {
+  // The way to the root of the default table (or of the one in row `table` of the catalog: of a level store that is its
+  // manifest), then to child `index` of each branch in turn.
+  Path path_to(const std::vector<std::size_t>& children = {}, std::size_t table = 0) const {
     Path path{{newest_, offsetof(format::Superblock, catalog)}};
     const std::uint64_t catalog = record().catalog.page;  // a single leaf: these catalogs are small
     const Page rows = read(catalog);
-    const Bytes row = node::NodeView(rows.data()).leaf_entry(0).value;
+    const Bytes row = node::NodeView(rows.data()).leaf_entry(table).value;
     path.push_back({catalog, static_cast<std::size_t>(row.data() - rows.data()) + offsetof(format::TableRow, root)});
     for (const std::size_t child : children) {
       const std::uint64_t branch = target(path).page;

@@ -18,6 +18,7 @@
 
 #include "base/text.h"
 #include "support/child_exit.h"
+#include "support/kinds.h"
 #include "support/skip.h"
 #include "uring/ring_fixture.h"
 
@@ -36,11 +37,12 @@ Options options_for(const std::string& path) {
   return options;
 }
 
-Task<Status> fill(Core& core, const std::string& path, Stats& stats) {
+Task<Status> fill(Core& core, TableKind kind, const std::string& path, Stats& stats) {
   Partition db = co_await check(Partition::open(core, options_for(path)));
+  const Table table = co_await check(table_of(db, kind));
   const std::string filling(180, 'f');
   for (int i = 0; i < kKeys; ++i) {
-    co_await check(db.put(key_of(i), key_of(i) + filling));
+    co_await check(db.put(table, key_of(i), key_of(i) + filling));
   }
   co_await check(db.flush());
   stats = db.stats();
@@ -50,10 +52,11 @@ Task<Status> fill(Core& core, const std::string& path, Stats& stats) {
 
 // ---- registered buffers, large writes, reading ahead --------------------------------------------------------------
 
-Task<Status> scan_all(Core& core, const std::string& path, int& entries, Stats& stats) {
+Task<Status> scan_all(Core& core, TableKind kind, const std::string& path, int& entries, Stats& stats) {
   Partition db = co_await check(Partition::open(core, options_for(path)));
+  const Table table = co_await check(table_of(db, kind));
   {
-    Scan scan = db.scan();
+    Scan scan = db.scan(table);
     for (;;) {
       auto page = co_await check(scan.next_page());
       if (page.empty()) break;
@@ -67,17 +70,18 @@ Task<Status> scan_all(Core& core, const std::string& path, int& entries, Stats& 
 
 TEST_CASE("device: pages move through registered buffers, flushes write many at once, scans read ahead",
           "[S03][S06][S25]") {
+  CAMBIUM_BOTH_KINDS(kind);
   const OnRing ring;
   if (!ring.core) CAMBIUM_SKIP("io_uring is refused here");
   if (!ring.core->backend_note().empty()) CAMBIUM_SKIP(ring.core->backend_note());
   if (ring.core->backend_kind() != Backend::uring) CAMBIUM_SKIP("only a ring registers buffers");
   Stats stats;
-  REQUIRE(ring.core->run(fill(*ring.core, ring.path, stats)));
+  REQUIRE(ring.core->run(fill(*ring.core, kind, ring.path, stats)));
   CHECK(stats.device_writes_fixed > 0);
   CHECK(stats.node_pages_written > 1000);
   CHECK(stats.node_pages_written >= 4 * stats.flush_writes);  // pages per write
   int entries = 0;
-  REQUIRE(ring.core->run(scan_all(*ring.core, ring.path, entries, stats)));
+  REQUIRE(ring.core->run(scan_all(*ring.core, kind, ring.path, entries, stats)));
   CHECK(entries == kKeys);
   CHECK(stats.device_reads_fixed > 1000);
   CHECK(stats.prefetches > 500);
@@ -87,23 +91,29 @@ TEST_CASE("device: pages move through registered buffers, flushes write many at 
 
 // ---- long values --------------------------------------------------------------------------------------------------
 
-Task<Status> read_long_values(Core& core, const std::string& path, std::vector<std::uint64_t>& reads, bool& right) {
+Task<Status> read_long_values(Core& core, TableKind kind, const std::string& path, std::vector<std::uint64_t>& reads,
+                              bool& right) {
   constexpr std::size_t kSizes[] = {2000, 5000, 65'536, 1'000'000};
   {
     Partition db = co_await check(Partition::open(core, options_for(path)));
+    const Table table = co_await check(table_of(db, kind));
     for (const std::size_t bytes : kSizes) {
       const std::string value(bytes, 'v');
-      co_await check(db.put(rt::str(bytes), value));
+      co_await check(db.put(table, rt::str(bytes), value));
     }
     co_await check(db.close());
   }
   Partition db = co_await check(Partition::open(core, options_for(path)));
-  Value none = co_await check(db.get("0"));  // the nodes are cached from here on
-  right = !none;
+  const Table table = co_await check(table_of(db, kind));
+  right = true;
+  for (const std::size_t bytes : kSizes) {  // the nodes, and filters, are cached from here on
+    Value value = co_await check(db.get(table, rt::str(bytes)));
+    right = right && value;
+  }
   for (const std::size_t bytes : kSizes) {
     const std::uint64_t before = db.stats().device_reads;
     const std::uint64_t evictions = db.stats().page_evictions;
-    Value value = co_await check(db.get(rt::str(bytes)));
+    Value value = co_await check(db.get(table, rt::str(bytes)));
     right = right && value && value.view() == std::string(bytes, 'v') && db.stats().page_evictions == evictions;
     reads.push_back(db.stats().device_reads - before);
   }
@@ -112,11 +122,12 @@ Task<Status> read_long_values(Core& core, const std::string& path, std::vector<s
 }
 
 TEST_CASE("device: a long value is one read of all its pages, past the cache", "[S13]") {
+  CAMBIUM_BOTH_KINDS(kind);
   const OnRing ring;
   if (!ring.core) CAMBIUM_SKIP("io_uring is refused here");
   std::vector<std::uint64_t> reads;
   bool right = false;
-  REQUIRE(ring.core->run(read_long_values(*ring.core, ring.path, reads, right)));
+  REQUIRE(ring.core->run(read_long_values(*ring.core, kind, ring.path, reads, right)));
   CHECK(right);
   CHECK(reads == std::vector<std::uint64_t>{1, 1, 1, 1});
 }
@@ -135,12 +146,13 @@ int threads_of_this_process() {
   return threads;
 }
 
-Task<Status> many_gets(Core& core, const std::string& path, int& right, int& threads) {
+Task<Status> many_gets(Core& core, TableKind kind, const std::string& path, int& right, int& threads) {
   constexpr int kGets = 100'000;
   Partition db = co_await check(Partition::open(core, options_for(path)));
+  const Table table = co_await check(table_of(db, kind));
   std::vector<Op<Value>> gets;
   gets.reserve(kGets);
-  for (int i = 0; i < kGets; ++i) gets.push_back(db.get(key_of(i * 7 % kKeys)));
+  for (int i = 0; i < kGets; ++i) gets.push_back(db.get(table, key_of(i * 7 % kKeys)));
   co_await core.yield();
   threads = threads_of_this_process();
   for (int i = 0; i < kGets; ++i) {
@@ -152,13 +164,14 @@ Task<Status> many_gets(Core& core, const std::string& path, int& right, int& thr
 }
 
 TEST_CASE("device: 100,000 gets are in flight on one thread, with a cache far smaller than what they read", "[S18]") {
+  CAMBIUM_BOTH_KINDS(kind);
   const OnRing ring;
   if (!ring.core) CAMBIUM_SKIP("io_uring is refused here");
   Stats stats;
-  REQUIRE(ring.core->run(fill(*ring.core, ring.path, stats)));
+  REQUIRE(ring.core->run(fill(*ring.core, kind, ring.path, stats)));
   int right = 0;
   int threads = 0;
-  const Status done = ring.core->run(many_gets(*ring.core, ring.path, right, threads));
+  const Status done = ring.core->run(many_gets(*ring.core, kind, ring.path, right, threads));
   INFO(done.error().message());
   REQUIRE(done);
   CHECK(right == 100'000);
@@ -209,9 +222,9 @@ TEST_CASE("device: a second process is told busy while the file is open, and ope
 
 Task<Status> write_and_read(Core& core, const std::string& path, Stats& stats) {
   Stats written;
-  co_await check(fill(core, path, written));
+  co_await check(fill(core, TableKind::tree, path, written));
   int entries = 0;
-  co_await check(scan_all(core, path, entries, stats));
+  co_await check(scan_all(core, TableKind::tree, path, entries, stats));
   if (entries != kKeys) co_return Error(Errc::corruption, "entries are missing");
   co_return Status();
 }

@@ -32,7 +32,7 @@ TEST_CASE("compaction picker: level 0 is merged when it has as many runs as the 
   const auto two = LevelVersion::of({sstable(1, {0, 1}, "a", "m"), sstable(2, {0, 2}, "c", "z")}).value();
   CHECK(!pick_compaction(*two, kPolicy, 0));
   CHECK(pick_compaction(*two, kPolicy, 0, {}, true));
-  const auto three = two->with({{}, {sstable(3, {0, 3}, "b", "d")}, {}});
+  const auto three = two->with({{}, {sstable(3, {0, 3}, "b", "d")}, {}}).value();
   const auto plan = pick_compaction(*three, kPolicy, 0);
   REQUIRE(plan);
   CHECK(places(*plan) == std::vector<std::uint64_t>{1, 2, 3});

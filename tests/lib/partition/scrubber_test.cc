@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "lib/partition/partition_fixture.h"
+#include "support/kinds.h"
 #include "support/page_forger.h"
 
 namespace cambium {
@@ -129,6 +130,53 @@ TEST_CASE("scrub: damage in a leaf, a branch, a long value and the space map is 
   CHECK(log.has("page " + std::to_string(page) + " of data.cambium"));
   CHECK(log.has(where == 3 ? "the space map" : "in default"));
   if (where < 3) CHECK(log.has("keys from \""));
+}
+
+Task<Status> fill_levels(Core& core, const Options& options) {
+  Partition db = co_await check(Partition::open(core, options));
+  const Table table = co_await check(test::table_of(db, TableKind::levels));
+  for (int i = 0; i < 2000; ++i) {
+    co_await check(db.put(table, key_of(i), std::string(i % 200 == 100 ? 9'000 : 300, 'v')));
+    if (i % 500 == 499) {
+      co_await check(db.flush());
+    }
+  }
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+// The pages of the manifest, of sstables and of filters, each once.
+TEST_CASE("scrub: damage in any page of a level store is found, named and counted") {
+  SimDisk whole;
+  Options options;
+  options.path = kFile;
+  options.memory_bytes = 2 * MiB;
+  {
+    const std::unique_ptr<Core> core = whole.make_core({.seed = 1, .eager = true});
+    core->run(fill_levels(*core, options)).value();
+    core->drain();
+  }
+  options.scrub_mb_per_s = 100;
+  const std::uint64_t pages = whole.file_size(kFile) / kPageBytes;
+  std::uint64_t found = 0;
+  for (std::uint64_t page = 8; page < pages; page += 3) {
+    CAPTURE(page);
+    SimDisk disk = whole.clone();
+    const std::unique_ptr<Core> core = disk.make_core({.seed = 1, .eager = true});
+    std::optional<Partition> db(core->run(test::open_partition(*core, options)).value());
+    LogLines log;
+    disk.flip_bit(kFile, page * kPageBytes + 1234, 2);
+    core->run(sleep_for(*core, 2 * kSecondNs));
+    const bool damaged = core->run(test::check_partition(*db)).code() == Errc::corruption;
+    CHECK((db->stats().scrub_damaged != 0) == damaged);
+    const bool named = log.has("page " + std::to_string(page) + " of data.cambium");
+    if (damaged) CHECK((named || log.has("checksum")));  // of a long value its first page is named
+    found += damaged ? 1 : 0;
+    core->run(test::close_partition(*db)).value();
+    db.reset();
+    while (!core->idle()) core->run(sleep_for(*core, kSecondNs));
+  }
+  CHECK(found > pages / 6);
 }
 
 TEST_CASE("scrub: it stops at close at once, however long it would still have waited") {
