@@ -146,6 +146,7 @@ enum class Direction : std::uint8_t { forward, reverse };
 struct CursorOptions {
   Direction direction = Direction::forward;
   unsigned readahead_pages = 32;  // most leaves in flight ahead of the cursor
+  std::uint64_t entries_max = 0;  // so many will be asked for, about: nothing is read ahead for more; 0 = unknown
   // Everything will be walked: in large reads, past the cache, from the beginning. Otherwise only a scan that keeps
   // missing leaves which lie one behind the other does so.
   bool bulk = false;

@@ -70,7 +70,7 @@ Task<Status> Compaction::build_slice(const TableRoot& root, PageWriter& writer, 
   CursorOptions options;
   options.readahead_pages = 64;
   options.bulk = true;
-  LevelCursor entries(store_.trees(), store_.streams(), root.content, inputs, options, true);
+  LevelCursor entries(store_.cache(), store_.trees(), store_.streams(), root.content, inputs, options, true);
   entries.report_hidden(&edit.freed);
   co_await check(entries.seek(Bytes(), true));
   SstableBuilder builder(store_.trees(), writer, store_.shape(root.index), store_.next_id());

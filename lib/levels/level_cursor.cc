@@ -14,12 +14,20 @@
 
 namespace cambium {
 
-LevelCursor::LevelCursor(TableStore& trees, StreamBuffers* streams, std::shared_ptr<const TableContent> version,
-                         std::span<const LevelRun> runs, CursorOptions options, bool keep_tombstones)
-    : version_(std::move(version)),
+LevelCursor::LevelCursor(PageCache& cache, TableStore& trees, StreamBuffers* streams,
+                         std::shared_ptr<const TableContent> version, std::span<const LevelRun> runs,
+                         CursorOptions options, bool keep_tombstones)
+    : cache_(cache),
+      trees_(trees),
+      version_(std::move(version)),
+      version_runs_(runs),
       forward_(options.direction == Direction::forward),
       keep_tombstones_(keep_tombstones) {
+  const std::uint64_t wanted = options.entries_max;
+  std::uint64_t pages = 0;
+  for (const LevelRun& run : runs) pages += run.pages();
   for (const LevelRun& run : runs) {
+    if (wanted != 0) options.entries_max = wanted * run.pages() / std::max<std::uint64_t>(pages, 1) + 1;
     // The sstables of a run often lie one behind the other as well.
     if (streams != nullptr) {
       streams_.push_back(std::make_unique<PageStream>(*streams, forward_));
@@ -31,6 +39,7 @@ LevelCursor::LevelCursor(TableStore& trees, StreamBuffers* streams, std::shared_
 
 Task<Status> LevelCursor::seek(Bytes key, bool inclusive) {
   const std::string from = key.str();  // the caller's bytes are good until we suspend
+  if (runs_.size() > 1 && !from.empty()) ask_for_first_pages(from);
   for (const auto& run : runs_) {
     co_await check(run->seek(from, inclusive));
   }
@@ -39,6 +48,18 @@ Task<Status> LevelCursor::seek(Bytes key, bool inclusive) {
     co_await check(next_page());
   }
   co_return Status();
+}
+
+// Of all runs, so that they are waited for together.
+void LevelCursor::ask_for_first_pages(Bytes key) {
+  for (const LevelRun& run : version_runs_) {
+    const std::size_t at = run.lower_bound(key);
+    if (at == run.tables.size()) continue;
+    Lookup lookup;
+    FoundEntry found;
+    if (trees_.find(run.tables[at]->root, key, lookup, found) != FindState::missing) continue;
+    cache_.prefetch(lookup.missing, lookup.level);
+  }
 }
 
 bool LevelCursor::try_next_page() {

@@ -22,7 +22,7 @@ class LevelCursor final : public TableCursor {
  public:
   // For compaction: yields tombstones too (`keep_tombstones`), and tells of the long values that newer entries hide.
   // `streams`: for long scans; nullptr: everything is read through the cache.
-  LevelCursor(TableStore& trees, StreamBuffers* streams, std::shared_ptr<const TableContent> version,
+  LevelCursor(PageCache& cache, TableStore& trees, StreamBuffers* streams, std::shared_ptr<const TableContent> version,
               std::span<const LevelRun> runs, CursorOptions options, bool keep_tombstones = false);
 
   Task<Status> seek(Bytes key, bool inclusive) override;
@@ -43,6 +43,7 @@ class LevelCursor final : public TableCursor {
   };
   std::uint64_t head_of(const Entry& entry) const noexcept;
   bool before(std::size_t a, std::size_t b) const noexcept;
+  void ask_for_first_pages(Bytes key);
   void show_pages();
   void merge();
   void merge_pages();
@@ -51,7 +52,10 @@ class LevelCursor final : public TableCursor {
   bool hide_older(std::size_t newest, std::size_t older);
   bool done() const noexcept;
 
+  PageCache& cache_;
+  TableStore& trees_;
   std::shared_ptr<const TableContent> version_;
+  std::span<const LevelRun> version_runs_;
   bool forward_;
   bool keep_tombstones_;
   std::vector<std::unique_ptr<PageStream>> streams_;  // of the runs

@@ -160,7 +160,7 @@ void LevelStore::find_many(const TableRoot& root, std::span<MultiLookup> lookups
 }
 
 std::unique_ptr<TableCursor> LevelStore::cursor(const TableRoot& root, CursorOptions options) {
-  return std::make_unique<LevelCursor>(trees_, streams_, root.content, version_of(root).runs(), options);
+  return std::make_unique<LevelCursor>(cache_, trees_, streams_, root.content, version_of(root).runs(), options);
 }
 
 // ---- the whole ----------------------------------------------------------------------------------------------------

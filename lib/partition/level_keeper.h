@@ -62,6 +62,7 @@ class LevelKeeper {
 
   void pause() noexcept { paused_ = true; }
   void resume() noexcept;
+  bool paused() const noexcept { return paused_; }
   // Until no compaction is due, and merging all of a table would give back at most a tenth of its bottom, as far as the
   // last merge tells; `all`: until every table is one run.
   Task<Status> settle(bool all);

@@ -209,6 +209,7 @@ Op<void> settle_partition(PartitionState& state) {
   const GatePass pass(state.operations);
   if (state.keeper == nullptr) co_return Status();
   co_await check(state.keeper->settle(false));
+  if (state.keeper->paused()) co_return Status();
   // What merging has left free at the end of the file.
   Status cut = co_await state.compact(kSettledSlack, false);
   co_return cut;

@@ -75,6 +75,7 @@ Task<Status> ScanState::start() {
   cursor_options.direction = forward() ? Direction::forward : Direction::reverse;
   cursor_options.readahead_pages =
       options_.readahead_pages != 0 ? options_.readahead_pages : partition_.options.readahead_pages;
+  cursor_options.entries_max = options_.limit;
   TableStore& store = partition_.publisher->store_of(table_);
   TableRoot root = table_.at(snapshot_.generation());
   co_await check(store.load(root));

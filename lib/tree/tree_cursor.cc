@@ -69,6 +69,7 @@ Task<Status> TreeCursor::descend(Bytes key, bool inclusive) {
   const char* page = nullptr;
   if (streaming()) page = co_await fetch_streamed(pointer);
   if (page == nullptr) {
+    if (options_.entries_max != 0 && branch_) read_ahead_of_seek();
     PageRef leaf = co_await check(fetch_page(cache_, pointer, 0));
     co_await check(fitting(NodeView(leaf.bytes())));
     page = leaf.bytes();
@@ -226,18 +227,36 @@ void TreeCursor::warm_next(std::size_t entries) noexcept {
   if (later != kNoFrame) cache_.warm_header(later);
 }
 
+// How many leaves after this one of the branch are needed for sure, as far as the asker has said how much it wants.
+std::size_t TreeCursor::leaves_after(std::size_t index) const noexcept {
+  const NodeView branch(branch_.bytes());
+  const std::size_t left = forward() ? branch.count() - 1 - index : index;
+  if (options_.entries_max == 0) return left;
+  const std::uint64_t wanted = options_.entries_max > shown_ ? options_.entries_max - shown_ : 0;
+  const std::uint64_t in_leaf = std::max<std::uint64_t>(branch.child(index).entries, 1);
+  return wanted == 0 ? 0 : static_cast<std::size_t>(std::min<std::uint64_t>(left, (wanted - 1) / in_leaf));
+}
+
 // Asks for the next leaves of this branch. A miss doubles the window; a scan that never misses never gets here.
 void TreeCursor::read_ahead(bool missed) {
   if (missed) window_ = std::min(window_ * 2, options_.readahead_pages);
   ahead_ = ahead_ > 0 ? ahead_ - 1 : 0;              // the cursor has just moved onto one of them
   if (window_ <= 1 || ahead_ > window_ / 2) return;  // refill in halves: fewer, larger submissions
   const NodeView branch(branch_.bytes());
-  const std::size_t left = forward() ? branch.count() - 1 - index_ : index_;
-  const std::size_t wanted = std::min<std::size_t>(window_, left);
+  const std::size_t wanted = std::min<std::size_t>(window_, leaves_after(index_));
   for (; ahead_ < wanted; ++ahead_) {
     const std::size_t index = forward() ? index_ + 1 + ahead_ : index_ - 1 - ahead_;
     cache_.prefetch(branch.child(index), 0);
   }
+}
+
+// All that a short scan will want at once: the first leaf and those after it are waited for together.
+void TreeCursor::read_ahead_of_seek() {
+  const NodeView branch(branch_.bytes());
+  const std::size_t most = std::min<std::size_t>(leaves_after(index_), options_.readahead_pages);
+  if (most == 0 || cache_.find(branch.child(index_).id()) != kNoFrame) return;
+  cache_.prefetch(branch.child(index_), 0);
+  for (std::size_t i = 1; i <= most; ++i) cache_.prefetch(branch.child(forward() ? index_ + i : index_ - i), 0);
 }
 
 TreeCursor::Move TreeCursor::move_to_sibling() {
@@ -273,12 +292,14 @@ TreeCursor::Move TreeCursor::move_to_sibling() {
 }
 
 bool TreeCursor::try_next_page() {
+  shown_ += count_;
   position_ = count_ = 0;
   const Move move = move_to_sibling();
   return move == Move::done || move == Move::end;
 }
 
 Task<Status> TreeCursor::next_page() {
+  shown_ += count_;
   position_ = count_ = 0;
   const Move move = move_to_sibling();
   if (move == Move::miss) {

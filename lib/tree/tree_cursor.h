@@ -46,6 +46,8 @@ class TreeCursor final : public TableCursor {
   Task<const char*> fetch_streamed(format::ChildPointer pointer);
   void load_entries(const node::NodeView& leaf, std::size_t first, std::size_t end);
   void read_ahead(bool missed);
+  std::size_t leaves_after(std::size_t index) const noexcept;
+  void read_ahead_of_seek();
   void warm_next(std::size_t entries) noexcept;
 
   PageCache& cache_;
@@ -59,10 +61,11 @@ class TreeCursor final : public TableCursor {
   std::string fence_;      // where the branch's neighbour begins, in the direction of travel
   bool has_fence_ = false;
   std::string scratch_;
-  std::vector<char> keys_;  // the keys of the current page, put together
-  LeafWarmer warmer_;       // of the next leaf
-  unsigned window_ = 0;     // leaves of read-ahead
-  std::size_t ahead_ = 0;   // leaves of this branch already asked for, counted in the direction of travel
+  std::vector<char> keys_;   // the keys of the current page, put together
+  LeafWarmer warmer_;        // of the next leaf
+  unsigned window_ = 0;      // leaves of read-ahead
+  std::uint64_t shown_ = 0;  // entries of pages before the current one
+  std::size_t ahead_ = 0;    // leaves of this branch already asked for, counted in the direction of travel
 };
 
 }  // namespace cambium

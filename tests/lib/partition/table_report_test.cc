@@ -199,7 +199,7 @@ TEST_CASE("table report: the policy in use and its reason show, and change with 
   f.fill(t, 0, 100);
   const std::string_view at_first = f.stats(t).compaction.reason;
   CHECK(!at_first.empty());
-  CHECK(f.stats(t).compaction.flush_runs == 6);
+  CHECK(f.stats(t).compaction.flush_runs == 8);
   for (int round = 0; round < 100; ++round) f.read(t, 0, 250);
   f.fill(t, 0, 10);  // whatever is committed wakes whoever chooses
   f.run(settle_levels(*f.db)).value();
@@ -294,7 +294,7 @@ TEST_CASE("table report: what a merge under way has trimmed off an sstable is no
   LevelsFixture f;
   const Table t = f.levels("t");
   f.db->pause_compaction();
-  for (std::uint64_t round = 0; round < 8; ++round) f.fill(t, round * 130, 4000, 100);
+  for (std::uint64_t round = 0; round < 10; ++round) f.fill(t, round * 130, 12000, 100);
   f.db->resume_compaction();
   const std::uint64_t slices = f.run(pause_in_merge(*f.core, *f.db, t)).value();
   REQUIRE(slices > 0);
@@ -318,7 +318,7 @@ TEST_CASE("table report: what a merge under way has trimmed off an sstable is no
     CHECK(from_below.front().key == forward.front().key);
   }
   CHECK(trimmed > 0);
-  CHECK(keys.size() == 4000 + 7 * 130);
+  CHECK(keys.size() == 12000 + 9 * 130);
 }
 
 TEST_CASE("table report: trees, dropped tables and sstables that are not there are refused") {
@@ -359,7 +359,7 @@ TEST_CASE("table report: a level store counts no entries before somebody looks i
   CHECK(f.inside(again).sstables.size() == 1);
   CHECK(f.stats(again).loaded);
   CHECK(f.stats(again).entries == 2000);
-  CHECK(f.stats(again).compaction.flush_runs == 6);
+  CHECK(f.stats(again).compaction.flush_runs == 8);
   CHECK(f.stats(again).compaction.reason.find("read-only") != std::string_view::npos);
   CHECK(f.db->stats().entries == 2000);
   for (const TableInfo& info : f.db->tables()) CHECK(info.entries == (info.table == again ? 2000 : 0));
