@@ -8,9 +8,11 @@
 namespace cambium {
 
 CompactionPolicy chosen_policy(TableTraffic traffic) noexcept {
-  const std::uint64_t all = traffic.reads + traffic.writes;
-  if (all < 1000 || traffic.reads * 10 < all) return {8, 6, "nine in ten are writes: tiered, few rewrites"};
-  if (traffic.reads * 10 < all * 9) return {4, 2, "reads and writes: few runs at each level"};
+  constexpr std::uint64_t kGetsLikeAScan = 16;
+  const std::uint64_t reads = traffic.scans + traffic.gets / kGetsLikeAScan;
+  const std::uint64_t all = reads + traffic.writes;
+  if (all < 1000 || reads * 10 < all) return {8, 6, "nine in ten are writes: tiered, few rewrites"};
+  if (reads * 10 < all * 9) return {4, 2, "reads and writes: few runs at each level"};
   return {2, 1, "nine in ten are reads: leveled, one run per level"};
 }
 

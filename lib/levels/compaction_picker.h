@@ -31,9 +31,11 @@ struct CompactionPolicy {
 
 // What was done to a table since the last look.
 struct TableTraffic {
-  std::uint64_t reads = 0;
+  std::uint64_t gets = 0;
+  std::uint64_t scans = 0;
   std::uint64_t writes = 0;
 };
+// Weighs what runs cost: a scan reads a page of each, a get asks the filter of each, which is seldom a read.
 CompactionPolicy chosen_policy(TableTraffic traffic) noexcept;
 
 struct CompactionPlan {

@@ -98,9 +98,9 @@ Task<bool> LevelKeeper::round() {
 // Anew after so many operations, by what they were.
 void LevelKeeper::choose_policy(const TableState& table, Work& work) {
   constexpr std::uint64_t kOperations = 20'000;
-  const TableTraffic now{table.counts.gets + table.counts.scans, table.counts.puts + table.counts.deletes};
-  const TableTraffic since{now.reads - work.seen.reads, now.writes - work.seen.writes};
-  if (since.reads + since.writes < kOperations) return;
+  const TableTraffic now{table.counts.gets, table.counts.scans, table.counts.puts + table.counts.deletes};
+  const TableTraffic since{now.gets - work.seen.gets, now.scans - work.seen.scans, now.writes - work.seen.writes};
+  if (since.gets + since.scans + since.writes < kOperations) return;
   work.seen = now;
   const CompactionPolicy chosen = chosen_policy(since);
   if (chosen.flush_runs != work.policy.flush_runs) {

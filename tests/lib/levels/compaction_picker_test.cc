@@ -77,10 +77,13 @@ TEST_CASE("compaction picker: nothing is put below runs that are newer than what
 }
 
 TEST_CASE("compaction picker: the more is read, the fewer runs there are, and it says why") {
-  CHECK(chosen_policy({0, 100'000}).tier_runs > 1);
-  CHECK(chosen_policy({50'000, 50'000}).flush_runs < chosen_policy({0, 100'000}).flush_runs);
-  CHECK(chosen_policy({100'000, 100}).tier_runs == 1);
-  CHECK(std::string(chosen_policy({100'000, 100}).reason).find("leveled") != std::string::npos);
+  CHECK(chosen_policy({0, 0, 100'000}).tier_runs > 1);
+  CHECK(chosen_policy({0, 50'000, 50'000}).flush_runs < chosen_policy({0, 0, 100'000}).flush_runs);
+  CHECK(chosen_policy({0, 100'000, 100}).tier_runs == 1);
+  CHECK(std::string(chosen_policy({0, 100'000, 100}).reason).find("leveled") != std::string::npos);
+  // Filters spare gets the runs that do not have the key.
+  CHECK(chosen_policy({50'000, 0, 50'000}).flush_runs == chosen_policy({0, 0, 100'000}).flush_runs);
+  CHECK(chosen_policy({100'000, 0, 100}).tier_runs == 1);
 }
 
 TEST_CASE("level version: sstables of one run that overlap are refused") {
