@@ -43,7 +43,7 @@ struct DurableOptions : Options {
   double batched_goal = 0;
   double seconds = 1;
   std::uint64_t update_count = 1'000'000;
-  std::string own_settings = "wal_bytes_max=512MiB";
+  std::string own_settings;
   unsigned spin_us = 50;
   std::vector<std::string> only;
   bool quick = false;

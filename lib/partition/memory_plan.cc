@@ -24,11 +24,13 @@ namespace {
 Status plan_log(const Options& options, MemoryPlan& plan) {
   constexpr std::uint64_t kSegmentBytesMin = 64 * KiB;
   constexpr std::uint64_t kLeast = PartitionLog::kSegmentsMin * kSegmentBytesMin;
-  if (options.wal_bytes_max < kLeast) {
+  constexpr std::uint64_t kBuffersInLog = 4;  // three that are written or flushed, and what of the log is about to be reused
+  std::uint64_t bytes = options.wal_bytes_max;
+  if (bytes == 0) bytes = std::clamp(kBuffersInLog * plan.buffer_bytes, 64 * MiB, 1 * GiB);
+  if (bytes < kLeast) {
     return Error(Errc::invalid_argument,
                  rt::str("wal_bytes_max is ", options.wal_bytes_max, ", the least is ", kLeast));
   }
-  std::uint64_t bytes = options.wal_bytes_max;
   if (options.recovery_ms_max != 0) {
     bytes = std::min(bytes, std::max(options.recovery_ms_max * (kReplayBytesPerSecond / 1000), kLeast));
   }

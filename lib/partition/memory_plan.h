@@ -34,6 +34,7 @@ struct MemoryPlan {
   std::uint64_t wal_groups;       // 0 = no log
   std::uint64_t wal_segment_bytes;
   std::uint64_t wal_segments_max;
+  std::uint64_t wal_bytes() const noexcept { return wal_segment_bytes * wal_segments_max; }
   std::uint64_t key_index_bytes;
   std::uint64_t cache_frames;
 

@@ -94,7 +94,8 @@ TEST_CASE("memory plan: a log has segments that fit it, and as many as a superbl
   }
   const Options usual{.wal = WalMode::sync};
   CHECK(MemoryPlan::of(usual).value().wal_segment_bytes == 4 * MiB);
-  CHECK(MemoryPlan::of(usual).value().wal_segments_max == 16);
+  CHECK(MemoryPlan::of(usual).value().wal_segments_max == 32);  // four write buffers
+  CHECK(MemoryPlan::of({.wal = WalMode::sync, .memory_bytes = 16 * MiB}).value().wal_bytes() == 64 * MiB);
   CHECK(MemoryPlan::of({}).value().wal_groups == 0);
   CHECK(MemoryPlan::of({.wal_bytes_max = 100 * KiB}).code() == Errc::invalid_argument);
 }
