@@ -22,7 +22,38 @@ std::vector<LevelRun> Compaction::inputs_in(const LevelVersion& version) const {
     }
     if (!ours.tables.empty()) inputs.push_back(std::move(ours));
   }
+  // What lies below all that comes down stays as it is.
+  const Sstable* lowest = nullptr;
+  for (const LevelRun& run : inputs) {
+    const Sstable& first = *run.tables.front();
+    if (run.place != plan_.output && (lowest == nullptr || first.min_key < lowest->min_key)) lowest = &first;
+  }
+  if (lowest == nullptr) return inputs;
+  std::erase_if(inputs, [&](LevelRun& run) {
+    if (run.place != plan_.output) return false;
+    run.tables.erase(run.tables.begin(),
+                     run.tables.begin() + static_cast<std::ptrdiff_t>(run.lower_bound(lowest->min_key)));
+    return run.tables.empty();
+  });
   return inputs;
+}
+
+// Where the first sstable begins that nothing comes down to: a slice ends there, so that it is not written again. Empty:
+// there is none. Slices of long values are not cut short: what newer entries hide is told a page ahead.
+std::string Compaction::untouched_from(const std::vector<LevelRun>& inputs) const {
+  if (!plan_.sliced) return {};
+  for (const LevelRun& run : inputs) {
+    if (run.place != plan_.output) continue;
+    for (const SstablePtr& table : run.tables) {
+      const bool touched = std::any_of(inputs.begin(), inputs.end(), [&](const LevelRun& above) {
+        if (above.place == plan_.output) return false;
+        const std::size_t at = above.lower_bound(table->min_key);
+        return at != above.tables.size() && above.tables[at]->min_key <= table->max_key;
+      });
+      if (!touched) return table->min_key;
+    }
+  }
+  return {};
 }
 
 // What is left at the output's own place alone needs no merging.
@@ -49,15 +80,29 @@ double Compaction::share_dropped() const noexcept {
   return std::min(1.0, static_cast<double>(entries_dropped_) / came);
 }
 
-// One run, and nothing in it to drop: its sstables change their place, no page is written.
+// Nothing to merge, nothing to drop, and not many small ones: the sstables change their place, no page is written. Keys
+// that come in order never need more.
 bool Compaction::move_whole(const std::vector<LevelRun>& inputs, LevelEdit& edit) const {
-  if (inputs.size() != 1) return false;
-  for (const SstablePtr& table : inputs.front().tables) {
-    if (plan_.drop_tombstones && table->tombstones != 0) return false;
+  std::vector<const Sstable*> all;
+  for (const LevelRun& run : inputs) {
+    for (const SstablePtr& table : run.tables) {
+      all.push_back(table.get());
+      if (run.place == plan_.output) continue;
+      if (plan_.drop_tombstones && table->tombstones != 0) return false;
+      if (inputs.size() > 1 && table->pages() < store_.shape().pages_max / 2) return false;
+    }
   }
-  for (const SstablePtr& table : inputs.front().tables) {
-    edit.removed.push_back(table->id);
-    edit.added.emplace_back(table, plan_.output);
+  std::sort(all.begin(), all.end(), [](const Sstable* a, const Sstable* b) { return a->min_key < b->min_key; });
+  const auto overlap = std::adjacent_find(all.begin(), all.end(), [](const Sstable* a, const Sstable* b) {
+    return !(a->max_key < b->min_key);
+  });
+  if (overlap != all.end()) return false;
+  for (const LevelRun& run : inputs) {
+    if (run.place == plan_.output) continue;
+    for (const SstablePtr& table : run.tables) {
+      edit.removed.push_back(table->id);
+      edit.added.emplace_back(table, plan_.output);
+    }
   }
   return true;
 }
@@ -76,8 +121,10 @@ Task<Status> Compaction::build_slice(const TableRoot& root, PageWriter& writer, 
   SstableBuilder builder(store_.trees(), writer, store_.shape(root.index), store_.next_id());
   const std::uint64_t pages_before = writer.stats().pages;
   const std::uint64_t slice_pages = 2 * store_.shape().pages_max;
+  const std::string stop = untouched_from(inputs);
   bool full = false;
   while (entries.valid() && !full) {
+    if (!stop.empty() && !(entries.entry().key < Bytes(stop))) break;
     ++entries_read_;
     if (plan_.drop_tombstones && entries.kind() == format::EntryKind::tombstone) {
       ++entries_dropped_;

@@ -53,6 +53,9 @@ struct CompactionPlan {
   }
 };
 
+// Do tombstones lie so close above the bottom that a scan would pass over long stretches of them?
+bool has_dense_tombstones(const LevelVersion& version) noexcept;
+
 // The merge to begin at `level`, if it is due. `unfinished`: runs that other merges are still writing, which are left
 // alone. `settle`: everything above the bottom is due.
 //

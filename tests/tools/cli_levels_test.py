@@ -55,7 +55,7 @@ class Levels(CliCase):
             self.assertGreaterEqual(one['filter_bits_per_key'], 10)
             self.assertFalse(one['trimmed'])
             self.assertEqual(one['bytes'], one['pages'] * 4096)
-        self.assertEqual(table['compaction']['flush_runs'], 6)
+        self.assertEqual(table['compaction']['flush_runs'], 8)
         self.assertIn('read-only', table['compaction']['reason'])
 
         lines = self.cambium('levels', self.file).out.decode().splitlines()

@@ -86,6 +86,21 @@ TEST_CASE("compaction picker: the more is read, the fewer runs there are, and it
   CHECK(chosen_policy({100'000, 0, 100}).tier_runs == 1);
 }
 
+TEST_CASE("compaction picker: tombstones are dense when they are half of an sstable above the bottom, and many") {
+  const auto with = [](unsigned level, std::uint64_t entries, std::uint64_t tombstones) {
+    auto [table, place] = sstable(1, {level, 1}, "a", "m");
+    Sstable changed = *table;
+    changed.root.pointer.entries = entries;
+    changed.tombstones = tombstones;
+    return LevelVersion::of({{std::make_shared<Sstable>(changed), place}}).value();
+  };
+  CHECK(has_dense_tombstones(*with(0, 20'000, 10'000)));
+  CHECK(has_dense_tombstones(*with(3, 20'000, 20'000)));
+  CHECK_FALSE(has_dense_tombstones(*with(0, 20'002, 10'000)));
+  CHECK_FALSE(has_dense_tombstones(*with(0, 9'999, 9'999)));
+  CHECK_FALSE(has_dense_tombstones(*with(kBottomLevel, 20'000, 20'000)));
+}
+
 TEST_CASE("level version: sstables of one run that overlap are refused") {
   CHECK(LevelVersion::of({sstable(1, {1, 1}, "a", "m"), sstable(2, {1, 1}, "m", "z")}).code() == Errc::corruption);
   CHECK(LevelVersion::of({sstable(1, {1, 1}, "a", "m"), sstable(2, {1, 2}, "m", "z")}));

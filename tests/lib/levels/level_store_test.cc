@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "levels/level_store.h"
 
+#include <set>
+
 #include "lib/levels/level_fixture.h"
 
 namespace cambium {
@@ -108,6 +110,93 @@ TEST_CASE("level store: a slice may be followed by flushes before the next one")
     levels.require_sound();
   }
   CHECK(slices > 12);  // most merges take several
+}
+
+std::set<SstableId> sstables_at(const LevelFixture& levels, unsigned level) {
+  std::set<SstableId> ids;
+  for (const LevelRun& run : version_of(levels.root).runs()) {
+    for (const SstablePtr& table : run.tables) {
+      if (run.place.level == level) ids.insert(table->id);
+    }
+  }
+  return ids;
+}
+
+TEST_CASE("level store: a merge leaves alone the sstables that nothing comes down to", "[F11]") {
+  LevelFixture levels(600, 4);
+  Batch all;
+  for (std::uint64_t i = 0; i < 6000; ++i) all[key_of(i * 2)] = std::string(60, 'a');
+  levels.apply(all);
+  while (levels.compact_once({3, 2, "test"}, true)) {
+  }
+  const std::set<SstableId> before = sstables_at(levels, kBottomLevel);
+  REQUIRE(before.size() > 15);
+  Batch some;
+  for (std::uint64_t i = 5000; i < 5600; ++i) some[key_of(i)] = std::string(50, 'b');
+  levels.apply(some);
+  while (levels.compact_once({3, 2, "test"}, true)) {
+  }
+  const std::set<SstableId> after = sstables_at(levels, kBottomLevel);
+  std::size_t same = 0;
+  for (const SstableId id : before) same += after.count(id);
+  CHECK(same >= before.size() * 3 / 5);
+  CHECK(same < before.size());
+  levels.require_contents();
+  levels.require_sound();
+}
+
+TEST_CASE("level store: keys that come in order are written once", "[F11]") {
+  LevelFixture levels(600, 4);
+  for (std::uint64_t round = 0; round < 12; ++round) {
+    Batch batch;
+    for (std::uint64_t i = 0; i < 1000; ++i) batch[key_of(round * 1000 + i)] = std::string(60, 'a');
+    levels.apply(batch);
+    std::set<SstableId> written = sstables_at(levels, 0);
+    written.merge(sstables_at(levels, kBottomLevel));
+    while (levels.compact_once({3, 2, "test"}, true)) {
+    }
+    CHECK(sstables_at(levels, 0).empty());
+    std::size_t rewritten = 0;
+    for (const SstableId id : sstables_at(levels, kBottomLevel)) rewritten += written.count(id) == 0 ? 1 : 0;
+    CHECK(rewritten <= 4);  // the short one at the end of a flush
+  }
+  levels.require_contents();
+  levels.require_sound();
+}
+
+// Ranges here and there, so that merges have sstables to pass over, sstables to move, and gaps between the two.
+TEST_CASE("level store: merges of clustered keys, against a map", "[F11]") {
+  const auto seed = static_cast<std::uint64_t>(GENERATE(range(1, 9)));
+  CAPTURE(seed);
+  rt::Random random(seed);
+  LevelFixture levels(600, 4);
+  constexpr std::uint64_t kKeys = 20'000;
+  for (int round = 0; round < 40; ++round) {
+    CAPTURE(round);
+    Batch batch;
+    for (std::uint64_t clusters = random.between(1, 4); clusters != 0; --clusters) {
+      const std::uint64_t from = random.below(kKeys);
+      const std::uint64_t step = random.between(1, 5);
+      const bool deletes = random.chance(0.3);
+      const std::uint64_t count = random.between(1, 700);
+      for (std::uint64_t i = 0; i < count; ++i) {
+        std::optional<std::string> value;
+        const std::size_t bytes = seed > 6 && random.chance(0.02) ? 3000 : random.below(120);
+        if (!deletes) value = std::string(bytes, static_cast<char>('a' + random.below(26)));
+        batch[key_of(from + i * step)] = value;
+      }
+    }
+    levels.apply(batch);
+    const bool settle = random.chance(0.15);
+    while (levels.compact_once({3, 2, "test"}, settle)) {
+    }
+    check_probes(levels, random, kKeys);
+    if (random.chance(0.1)) levels.reload();
+    if (round % 8 == 7) {
+      levels.require_contents();
+      levels.require_sound();
+    }
+  }
 }
 
 TEST_CASE("level store: the file's compaction moves sstables out of its end") {
