@@ -38,8 +38,8 @@ std::vector<LevelRun> Compaction::inputs_in(const LevelVersion& version) const {
   return inputs;
 }
 
-// Where the first sstable begins that nothing comes down to: a slice ends there, so that it is not written again. Empty:
-// there is none. Slices of long values are not cut short: what newer entries hide is told a page ahead.
+// Where the first sstable begins that nothing comes down to: a slice ends there, so that it is not written again.
+// Empty: there is none. Slices of long values are not cut short: what newer entries hide is told a page ahead.
 std::string Compaction::untouched_from(const std::vector<LevelRun>& inputs) const {
   if (!plan_.sliced) return {};
   for (const LevelRun& run : inputs) {
@@ -93,9 +93,8 @@ bool Compaction::move_whole(const std::vector<LevelRun>& inputs, LevelEdit& edit
     }
   }
   std::sort(all.begin(), all.end(), [](const Sstable* a, const Sstable* b) { return a->min_key < b->min_key; });
-  const auto overlap = std::adjacent_find(all.begin(), all.end(), [](const Sstable* a, const Sstable* b) {
-    return !(a->max_key < b->min_key);
-  });
+  const auto overlap = std::adjacent_find(
+      all.begin(), all.end(), [](const Sstable* a, const Sstable* b) { return !(a->max_key < b->min_key); });
   if (overlap != all.end()) return false;
   for (const LevelRun& run : inputs) {
     if (run.place == plan_.output) continue;

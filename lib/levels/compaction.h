@@ -3,8 +3,8 @@
 //
 // A slice ends between two sstables of the output. What it took from an input sstable is gone from the table when the
 // slice is published: the sstable goes, or is trimmed (a row of the manifest, not a page of it, changes). So a merge
-// of any size needs little space beside its inputs, holds nobody up for long, and may be left off at any slice. Sstables
-// of the output's run that nothing comes down to stay as they are.
+// of any size needs little space beside its inputs, holds nobody up for long, and may be left off at any slice.
+// Sstables of the output's run that nothing comes down to stay as they are.
 //
 // Errors     as reading and writing. Nothing has changed then but what earlier slices published.
 // Suspends   everywhere; yields every 0.3 ms.

@@ -122,7 +122,8 @@ bool untidy(const LevelVersion& version, double share_dropped) noexcept {
 
 // Ends the merges that have nothing left to do, and begins those that are due.
 void LevelKeeper::begin_merges(const LevelVersion& version, Work& work) {
-  const bool settle = settle_all_ || has_dense_tombstones(version) || (settling_ != 0 && untidy(version, work.share_dropped));
+  const bool settle =
+      settle_all_ || has_dense_tombstones(version) || (settling_ != 0 && untidy(version, work.share_dropped));
   for (unsigned level = 0; level < kBottomLevel; ++level) {
     std::optional<Compaction>& merge = work.merges[level];
     if (merge && merge->done(version)) {

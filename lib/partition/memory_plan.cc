@@ -24,7 +24,8 @@ namespace {
 Status plan_log(const Options& options, MemoryPlan& plan) {
   constexpr std::uint64_t kSegmentBytesMin = 64 * KiB;
   constexpr std::uint64_t kLeast = PartitionLog::kSegmentsMin * kSegmentBytesMin;
-  constexpr std::uint64_t kBuffersInLog = 4;  // three that are written or flushed, and what of the log is about to be reused
+  constexpr std::uint64_t kBuffersInLog =
+      4;  // three that are written or flushed, and what of the log is about to be reused
   std::uint64_t bytes = options.wal_bytes_max;
   if (bytes == 0) bytes = std::clamp(kBuffersInLog * plan.buffer_bytes, 64 * MiB, 1 * GiB);
   if (bytes < kLeast) {
