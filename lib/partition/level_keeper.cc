@@ -264,21 +264,54 @@ TableCompaction LevelKeeper::state_of(TableId id) const {
   return state;
 }
 
-// What is left to be merged of level 0, in runs: from a third more than make a merge due, up to two and a half times
-// as many.
+namespace {
+
+// Levels 0 full of runs, of what is left to be merged: below the first a flush waits for nothing, beyond the second for
+// as long as it takes.
+constexpr double kExcessFrom = 4.0 / 3;
+constexpr double kExcessMax = 5.0 / 2;
+
+}  // namespace
+
+double LevelKeeper::excess_of(const TableState& table, const Work& work) const noexcept {
+  if (!table.newest().content || table.kind() != TableKind::levels || !work.failure) return 0;
+  const LevelVersion& version = version_of(table.newest());
+  auto runs = static_cast<double>(version.runs_at(0));
+  if (const auto& merge = work.merges[0]) {
+    runs -= merge->share_done(version) * static_cast<double>(merge->from_runs());
+  }
+  return runs / work.policy.flush_runs;
+}
+
 void LevelKeeper::update_pressure() noexcept {
-  double toll = 0;
+  double most = 0;
   for (const auto& [id, work] : work_) {
     const TableState* const table = tables_.find(id);
-    if (table == nullptr || !table->newest().content || !work.failure) continue;
-    const LevelVersion& version = version_of(table->newest());
-    auto runs = static_cast<double>(version.runs_at(0));
-    if (const auto& merge = work.merges[0])
-      runs -= merge->share_done(version) * static_cast<double>(merge->from_runs());
-    const double excess = runs / work.policy.flush_runs - 4.0 / 3;
-    toll = std::max(toll, excess > 7.0 / 6 ? double{Publisher::kStopFlushes} : std::ceil(excess * kSlicesPerExcess));
+    if (table != nullptr) most = std::max(most, excess_of(*table, work));
   }
-  publisher_.set_flush_toll(paused_ || stopping_ ? 0 : static_cast<unsigned>(toll));
+  unsigned toll = 0;
+  if (most > kExcessMax) {
+    toll = Publisher::kStopFlushes;
+  } else if (most > kExcessFrom) {
+    toll = static_cast<unsigned>(std::ceil((most - kExcessFrom) * kSlicesPerExcess));
+  }
+  publisher_.set_flush_toll(paused_ || stopping_ ? 0 : toll);
+}
+
+bool LevelKeeper::far_behind() const noexcept {
+  for (const auto& [id, table] : tables_) {
+    const auto work = work_.find(id);
+    if (table->live() && excess_of(*table, work == work_.end() ? Work() : work->second) > kExcessMax) return true;
+  }
+  return false;
+}
+
+Task<void> LevelKeeper::catch_up() {
+  while (!paused_ && !stopped_.is_set() && far_behind()) {
+    publisher_.published().wake_all();
+    const Errc woken = co_await publisher_.published().wait(nullptr, core_.now_ns() + kRetryNs);
+    static_cast<void>(woken);
+  }
 }
 
 }  // namespace cambium

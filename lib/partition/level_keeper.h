@@ -66,6 +66,9 @@ class LevelKeeper {
   // Until no compaction is due, and merging all of a table would give back at most a tenth of its bottom, as far as the
   // last merge tells; `all`: until every table is one run.
   Task<Status> settle(bool all);
+  // Until level 0 of no table is so long that flushes would have to wait for it: what close() owes to the next open(),
+  // for a program that writes a little and ends would never merge anything otherwise.
+  Task<void> catch_up();
   const CompactionStats& stats() const noexcept { return stats_; }  // of all tables, those that are gone included
   TableCompaction state_of(TableId id) const;
 
@@ -85,6 +88,8 @@ class LevelKeeper {
   Compaction* next_merge(TableState& table, Work& work);
   Task<Status> run_slice(TableId id, Compaction& merge, CompactionStats& spent);
   Task<Status> publish(TableId id, PageWriter& ahead, const LevelEdit& edit, CompactionStats& spent, bool& published);
+  double excess_of(const TableState& table, const Work& work) const noexcept;
+  bool far_behind() const noexcept;
   void update_pressure() noexcept;
 
   Core& core_;

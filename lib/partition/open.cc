@@ -329,6 +329,7 @@ Task<Status> PartitionState::close() {
   Status flushed;
   if (!options.read_only) {
     flushed = co_await flush({});
+    if (flushed) co_await keeper->catch_up();
   }
   closing = true;
   co_await operations.close();

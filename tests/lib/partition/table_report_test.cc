@@ -321,6 +321,24 @@ TEST_CASE("table report: what a merge under way has trimmed off an sstable is no
   CHECK(keys.size() == 12000 + 9 * 130);
 }
 
+// Every one of these programs ended before the keeper had begun a merge.
+TEST_CASE("table report: programs that write a little and end leave no more runs than flushes would wait for",
+          "[F11]") {
+  LevelsFixture f;
+  f.levels("t");
+  std::size_t most = 0;
+  for (std::uint64_t program = 0; program < 60; ++program) {
+    const Table t = f.levels("t");
+    f.fill(t, program * 7, 20);
+    f.reopen();
+    std::size_t runs = 0;
+    for (const SstableInfo& one : f.inside(f.levels("t")).sstables) runs += one.level == 0 ? 1 : 0;
+    most = std::max(most, runs);
+  }
+  CHECK(most <= 8 * 5 / 2 + 1);
+  CHECK(most > 8);
+}
+
 TEST_CASE("table report: trees, dropped tables and sstables that are not there are refused") {
   LevelsFixture f;
   const Table t = f.levels("t");
