@@ -18,8 +18,9 @@ int main(int argc, char** argv) {
   if (!parse_lsm_options(options, argc, argv, exit_code)) return exit_code;
 
   // Without the peer's options: so RocksDB can also be compared with RocksDB, to tune it.
-  const StoreOptions ours_options{.cores = options.cores, .kind = options.kind, .peer_options = {}};
-  const StoreOptions peer_options{.cores = options.cores, .kind = options.kind, .peer_options = options.peer_options};
+  const StoreOptions ours_options{.cores = options.cores, .kind = options.kind, .log = options.log, .peer_options = {}};
+  const StoreOptions peer_options{
+      .cores = options.cores, .kind = options.kind, .log = options.log, .peer_options = options.peer_options};
   const auto ours = make_store(options.ours, ours_options);
   const auto theirs = make_store(options.peer, peer_options);
   const ScratchDir scratch(options.dir, options.keep);

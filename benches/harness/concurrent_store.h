@@ -27,6 +27,7 @@ namespace cambium::bench {
 struct StoreOptions {
   unsigned cores = 1;        // Cambium: partitions, each on its core; RocksDB: threads of a full scan
   std::string kind;          // of Cambium's table
+  bool log = false;          // writes go to a log that is not waited for: both lose at most the last moments
   std::string peer_options;  // RocksDB's own text form; put on top of the settings here
 };
 

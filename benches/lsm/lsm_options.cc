@@ -38,6 +38,7 @@ void add_store_options(CLI::App& app, LsmOptions& options) {
                  "our cores, each with a partition; the peer's threads of a load or full scan")
       ->check(CLI::Range(1u, 64u))
       ->capture_default_str();
+  app.add_flag("--log", options.log, "with a log that is not waited for, on both sides: ours is synced every 10 ms");
   app.add_option("--routing", options.routing,
                  "any: every client asks for every key, and another core's key is fetched from there; aware: clients "
                  "ask for keys of their own core only")
@@ -121,6 +122,7 @@ std::vector<std::pair<std::string, std::string>> LsmOptions::describe_all() cons
     return std::string(digits);
   };
   auto all = describe({{"kind", kind}, {"cores", std::to_string(cores)}, {"routing", routing}});
+  if (log) all.emplace_back("log", "yes");
   if (!peer_options.empty()) all.emplace_back("peer-options", peer_options);
   if (wants("gets") || wants("scans")) {
     all.emplace_back("seconds", text(seconds) + " after " + text(warmup_seconds) + " of warming up");

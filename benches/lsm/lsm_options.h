@@ -16,6 +16,7 @@ struct LsmOptions : Options {
   std::vector<std::string> only;  // of kGroups; all when empty
   bool quick = false;
   std::string kind = "levels";
+  bool log = false;
   unsigned cores = 1;
   std::string routing = "any";  // or "aware"
   std::string peer_options;

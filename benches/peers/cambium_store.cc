@@ -55,9 +55,9 @@ class CambiumStore final : public ConcurrentStore {
   std::string name() const override { return std::string("cambium ") + version() + " " + options_.kind; }
   std::string settings(std::uint64_t memory_bytes) const override {
     return std::to_string(options_.cores) + " partition(s), each on a core of its own and with its part of " +
-           std::to_string(memory_bytes >> 20) +
-           " MiB for everything; direct I/O, WAL off, CRC-32C verified on every page read, no compression; a coroutine "
-           "per client";
+           std::to_string(memory_bytes >> 20) + " MiB for everything; direct I/O, WAL " +
+           (options_.log ? "batched (synced every 10 ms)" : "off") +
+           ", CRC-32C verified on every page read, no compression; a coroutine per client";
   }
 
   void open(const std::string& dir, std::uint64_t memory_bytes) override {
@@ -126,6 +126,7 @@ class CambiumStore final : public ConcurrentStore {
     Options options;
     options.path = path;
     options.memory_bytes = memory_bytes_ / options_.cores;
+    options.wal = options_.log ? WalMode::batched : WalMode::none;
     CambiumTable table = co_await check(CambiumTable::open(Core::current(), options, options_.kind));
     tables_[core].emplace(std::move(table));
     co_return Status();

@@ -56,7 +56,7 @@ void pause_ns(std::int64_t duration_ns) {
 class RocksdbStore final : public ConcurrentStore {
  public:
   explicit RocksdbStore(const StoreOptions& options) : store_options_(options) {
-    write_options_.disableWAL = true;
+    write_options_.disableWAL = !options.log;
     full_scan_options_.readahead_size = kScanReadaheadBytes;
     full_scan_options_.fill_cache = false;
     // Without async_io: in this version an iterator with it can wait for ever for a read that has been served.
@@ -72,7 +72,9 @@ class RocksdbStore final : public ConcurrentStore {
            " MiB: LRU block cache that pins all indexes and 10-bit Bloom filters and is charged for write buffers (" +
            std::to_string(options.write_buffer_size >> 20) + " MiB each, " +
            std::to_string(memory_bytes / kBudgetAllWriteBuffers >> 20) +
-           " MiB in all); direct reads, flushes and compactions; WAL off; no compression; checksums verified; blocks "
+           " MiB in all); direct reads, flushes and compactions; WAL " +
+           (store_options_.log ? "on, not synced" : "off") +
+           "; no compression; checksums verified; blocks "
            "of "
            "4 KiB, aligned; table files of " +
            std::to_string(options.target_file_size_base >> 20) + " MiB; " +
