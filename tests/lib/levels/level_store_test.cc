@@ -157,7 +157,7 @@ TEST_CASE("level store: keys that come in order are written once", "[F11]") {
     }
     CHECK(sstables_at(levels, 0).empty());
     std::size_t rewritten = 0;
-    for (const SstableId id : sstables_at(levels, kBottomLevel)) rewritten += written.count(id) == 0 ? 1 : 0;
+    for (const SstableId id : sstables_at(levels, kBottomLevel)) rewritten += written.count(id) == 0 ? 1u : 0u;
     CHECK(rewritten <= 4);  // the short one at the end of a flush
   }
   levels.require_contents();

@@ -332,7 +332,7 @@ TEST_CASE("table report: programs that write a little and end leave no more runs
     f.fill(t, program * 7, 20);
     f.reopen();
     std::size_t runs = 0;
-    for (const SstableInfo& one : f.inside(f.levels("t")).sstables) runs += one.level == 0 ? 1 : 0;
+    for (const SstableInfo& one : f.inside(f.levels("t")).sstables) runs += one.level == 0 ? 1u : 0u;
     most = std::max(most, runs);
   }
   CHECK(most <= 8 * 5 / 2 + 1);
