@@ -14,6 +14,7 @@
 
 #include <cambium/limits.h>
 
+#include "base/sanitizer.h"
 #include "format/node_page.h"
 
 namespace cambium {
@@ -21,7 +22,7 @@ namespace cambium {
 class LeafWarmer {
  public:
   // The leaf at `page` is read next, from its first entry or from its last; `entries` calls of step() come before.
-  void begin(const char* page, bool forward, std::size_t entries) noexcept {
+  CAMBIUM_NO_ASAN void begin(const char* page, bool forward, std::size_t entries) noexcept {
     const auto& header = *reinterpret_cast<const format::NodeHeader*>(page);
     const std::size_t heap = std::min<std::size_t>(header.heap_begin, kPageBytes) / kLineBytes;
     const std::size_t arrays =

@@ -28,7 +28,7 @@ Task<Result<TableRoot>> TreeStore::cut(TableRoot root, std::size_t leaves_max, P
     for (;;) {
       for (const Entry& entry : first_leaves->rest_of_page()) {
         keys += entry.key.view();
-        changes.push_back({nullptr, nullptr, 0, static_cast<std::uint16_t>(entry.key.size()), true});
+        changes.push_back({nullptr, "", 0, static_cast<std::uint16_t>(entry.key.size()), true});
       }
       ++leaves;
       if (first_leaves->at_end() || leaves >= leaves_max || keys.size() >= kKeyBytesMaxAtOnce) break;

@@ -22,6 +22,9 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
+// For a function that looks at memory which may be out of use by now, and believes nothing of what it sees.
+#define CAMBIUM_NO_ASAN __attribute__((no_sanitize("address")))
+
 namespace cambium::rt {
 
 /// From here on, touching these bytes is reported as a bug.
