@@ -51,14 +51,13 @@ struct Options {
   std::uint64_t memory_bytes = 256 * MiB;  // memory=     hard budget for cache, buffers and staging
   std::uint64_t write_buffer_bytes = 0;    // write_buffer=  one of up to three; 0 = an eighth of memory
   std::uint64_t cache_bytes = 0;           // cache=      0 = what memory leaves
-  std::uint64_t wal_bytes_max =
-      0;                  // wal_bytes_max=  length of the log; flushes keep it below; two segments at the least
-                          //             (128 KiB). 0 = four write buffers, from 64 MiB to 1 GiB: then it
-                          //             is never what makes a flush begin early
-  bool direct_io = true;  // direct_io=  past the page cache where the file system can
-  std::uint32_t readahead_pages = 32;  // readahead=  leaves in flight ahead of a scan
-  std::uint32_t lock_wait_ms = 1000;   // lock_wait_ms=  how long another holder of the file is waited for
-  std::uint32_t scrub_mb_per_s = 0;    // scrub_mb_per_s=  10^6 bytes per second to verify in the background; 0 = off
+  std::uint64_t wal_bytes_max = 0;         // wal_bytes_max=  length of the log; flushes keep it below; two segments
+                                           //             at the least (128 KiB); 0 = four write buffers, from 64 MiB
+                                           //             to 1 GiB: then it never makes a flush begin early
+  bool direct_io = true;                   // direct_io=  past the page cache where the file system can
+  std::uint32_t readahead_pages = 32;      // readahead=  leaves in flight ahead of a scan
+  std::uint32_t lock_wait_ms = 1000;       // lock_wait_ms=  how long another holder of the file is waited for
+  std::uint32_t scrub_mb_per_s = 0;  // scrub_mb_per_s=  10^6 bytes per second to verify in the background; 0 = off
 
   // Errors: invalid_argument, with "did you mean" for an unknown name. The result shows parts of `text`.
   CAMBIUM_EXPORT static Result<Options> parse(std::string_view text);

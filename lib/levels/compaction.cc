@@ -58,8 +58,8 @@ std::string Compaction::untouched_from(const std::vector<LevelRun>& inputs) cons
 
 // What is left at the output's own place alone needs no merging.
 bool Compaction::done(const LevelVersion& version) const {
-  const std::vector<LevelRun> inputs = inputs_in(version);
-  return std::all_of(inputs.begin(), inputs.end(), [&](const LevelRun& run) { return run.place == plan_.output; });
+  return std::none_of(version.runs().begin(), version.runs().end(),
+                      [&](const LevelRun& run) { return run.place != plan_.output && plan_.has_input(run.place); });
 }
 
 double Compaction::share_done(const LevelVersion& version) const noexcept {
