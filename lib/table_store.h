@@ -98,6 +98,13 @@ struct Change {
 
   Bytes key_view() const noexcept { return {key, key_bytes}; }
   Bytes value_view() const noexcept { return {value, value_bytes}; }
+  // Changes lie in the write buffer in the order of their writing: each is a miss unless it is asked for in time.
+  static constexpr std::size_t kPrefetchAhead = 8;
+  void prefetch() const noexcept {
+    __builtin_prefetch(key);
+    __builtin_prefetch(value);
+    __builtin_prefetch(value + 64);
+  }
 };
 
 // A position in one version of a table, and the entries of the page around it.
@@ -205,6 +212,8 @@ class SortedBuilder {
   virtual bool ready() const noexcept = 0;
   virtual Task<Status> pump() = 0;
   virtual Task<Result<TableRoot>> finish() = 0;
+  // The one added last; empty before the first. Good until the next add().
+  virtual Bytes last_key() const noexcept = 0;
 };
 
 class TableStore {

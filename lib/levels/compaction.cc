@@ -7,6 +7,7 @@
 
 #include "base/planted_bug.h"
 #include "levels/level_cursor.h"
+#include "node/short_compare.h"
 
 namespace cambium {
 
@@ -123,7 +124,7 @@ Task<Status> Compaction::build_slice(const TableRoot& root, PageWriter& writer, 
   const std::string stop = untouched_from(inputs);
   bool full = false;
   while (entries.valid() && !full) {
-    if (!stop.empty() && !(entries.entry().key < Bytes(stop))) break;
+    if (!stop.empty() && !node::key_below(entries.entry().key, stop)) break;
     ++entries_read_;
     if (plan_.drop_tombstones && entries.kind() == format::EntryKind::tombstone) {
       ++entries_dropped_;

@@ -23,15 +23,12 @@ class LevelTableBuilder final : public SortedBuilder {
   LevelTableBuilder(LevelStore& store, PageWriter& writer, TableIndex index)
       : store_(store), writer_(writer), sstables_(store.trees(), writer, store.shape(index), store.next_id()) {}
 
-  bool add(Bytes key, Bytes value, format::EntryKind kind) override {
-    if (!above_last(key)) return false;
-    return sstables_.add(key, value, kind);
-  }
+  bool add(Bytes key, Bytes value, format::EntryKind kind) override { return sstables_.add(key, value, kind); }
   Task<Status> add_long(Bytes key, Bytes value) override {
-    if (!above_last(key)) co_return Error(Errc::invalid_argument, "keys of a sorted load must ascend");
     Status added = co_await sstables_.add_long(key, value);
     co_return added;
   }
+  Bytes last_key() const noexcept override { return sstables_.last_key(); }
   bool ready() const noexcept override { return sstables_.ready(); }
   Task<Status> pump() override { return sstables_.pump(); }
   Task<Result<TableRoot>> finish() override {
@@ -44,15 +41,9 @@ class LevelTableBuilder final : public SortedBuilder {
 
  private:
   static constexpr unsigned kBottom = 1;
-  bool above_last(Bytes key) {
-    if (!last_key_.empty() && !(Bytes(last_key_) < key)) return false;
-    last_key_.assign(key.data(), key.size());
-    return true;
-  }
   LevelStore& store_;
   PageWriter& writer_;
   SstableBuilder sstables_;
-  std::string last_key_;
 };
 
 }  // namespace
@@ -67,7 +58,9 @@ Task<Result<TableRoot>> LevelStore::apply(TableRoot root, std::span<const Change
   const LevelVersion& version = version_of(root);
   Core& core = cache_.core();
   SstableBuilder sstables(trees_, writer, shape(root.index), next_id_);
-  for (const Change& change : changes) {
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    const Change& change = changes[i];
+    if (i + Change::kPrefetchAhead < changes.size()) changes[i + Change::kPrefetchAhead].prefetch();
     if (change.remove) {
       if (version.empty() || CAMBIUM_PLANTED(level_tombstone_not_written))
         continue;  // nothing below that it could hide

@@ -25,7 +25,6 @@ void SstableBuilder::begin(Bytes key) {
 }
 
 void SstableBuilder::note(Bytes key, std::uint64_t value_bytes, EntryKind kind) {
-  table_->max_key.assign(key.data(), key.size());
   table_->content_bytes += key.size() + value_bytes;
   table_->tombstones += kind == EntryKind::tombstone ? 1 : 0;
   key_hashes_.push_back(filter_hash(key));
@@ -33,7 +32,7 @@ void SstableBuilder::note(Bytes key, std::uint64_t value_bytes, EntryKind kind) 
 
 bool SstableBuilder::add(Bytes key, Bytes value, EntryKind kind) {
   if (!tree_) {
-    if (!done_.empty() && !(Bytes(done_.back()->max_key) < key)) return false;
+    if (!(last_key() < key)) return false;
     begin(key);
   }
   if (!tree_->add(key, value, kind)) return false;
@@ -42,10 +41,18 @@ bool SstableBuilder::add(Bytes key, Bytes value, EntryKind kind) {
 }
 
 Task<Status> SstableBuilder::add_long(Bytes key, Bytes value) {
-  if (!tree_) begin(key);
+  if (!tree_) {
+    if (!(last_key() < key)) co_return Error(Errc::invalid_argument, "keys of a sorted load must ascend");
+    begin(key);
+  }
   co_await check(tree_->add_long(key, value));
   note(key, value.size(), EntryKind::overflow);
   co_return Status();
+}
+
+Bytes SstableBuilder::last_key() const noexcept {
+  if (tree_) return tree_->last_key();
+  return done_.empty() ? Bytes() : Bytes(done_.back()->max_key);
 }
 
 Task<Status> SstableBuilder::pump() {
@@ -63,6 +70,7 @@ Task<Status> SstableBuilder::finish() {
 }
 
 Task<Status> SstableBuilder::end() {
+  table_->max_key = tree_->last_key().str();
   table_->root = co_await check(tree_->finish());
   tree_.reset();
   if (shape_.filter_bits > 0) {

@@ -38,6 +38,7 @@ class SstableBuilder final : private LeafSink {
   // merge reads may lie. After it, pump() while ready().
   [[nodiscard]] bool add(Bytes key, Bytes value, format::EntryKind kind);
   Task<Status> add_long(Bytes key, Bytes value);
+  Bytes last_key() const noexcept;  // the one added last; empty before the first. Good until the next add()
   bool between_sstables() const noexcept { return tree_ == nullptr; }
   bool ready() const noexcept { return tree_ != nullptr && tree_->ready(); }
   Task<Status> pump();

@@ -28,7 +28,10 @@ void NodeSize::add(const NodeEntry& entry) noexcept {
     other_bytes_ += format::kLeafEntryOverhead + entry.value.size() + (entry.expiry != 0 ? format::kExpiryBytes : 0);
   } else {
     other_bytes_ += format::kBranchEntryOverhead;
-    if (count_ == 1) return;  // the first separator of a branch is open
+    if (count_ == 1) {  // the first separator of a branch is open
+      bytes_ = measure();
+      return;
+    }
   }
   const std::size_t key_bytes = entry.key.size();
   if (keys_ == 0) {
@@ -45,9 +48,33 @@ void NodeSize::add(const NodeEntry& entry) noexcept {
   ++keys_;
   key_bytes_ += key_bytes;
   if (key_bytes - prefix_ <= format::kHeadBytes) ++short_keys_[key_bytes - prefix_];
+  bytes_ = measure();
 }
 
-std::size_t NodeSize::bytes() const noexcept {
+// Most entries of a leaf share its prefix and have more of a key than a head holds: they add what they take.
+bool NodeSize::add_within(const NodeEntry& entry, std::size_t limit) noexcept {
+  const std::size_t key_bytes = entry.key.size();
+  const bool usual = leaf_ && keys_ != 0 && entry.expiry == 0 && key_bytes > prefix_ + format::kHeadBytes &&
+                     (prefix_ == 0 || common_prefix(first_key_, entry.key) >= prefix_);
+  if (!usual) {
+    NodeSize grown = *this;
+    grown.add(entry);
+    if (grown.bytes() > limit) return false;
+    *this = grown;
+    return true;
+  }
+  const std::size_t other_bytes = format::kLeafEntryOverhead + entry.value.size();
+  const std::size_t grown_bytes = bytes_ + other_bytes + (key_bytes - prefix_ - format::kHeadBytes);
+  if (grown_bytes > limit) return false;
+  ++count_;
+  ++keys_;
+  key_bytes_ += key_bytes;
+  other_bytes_ += other_bytes;
+  bytes_ = grown_bytes;
+  return true;
+}
+
+std::size_t NodeSize::measure() const noexcept {
   // A head holds the first four bytes of each suffix; what is left of it goes to the heap.
   std::size_t unused_heads = 0;
   std::size_t in_heads = 0;

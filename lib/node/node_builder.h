@@ -36,17 +36,22 @@ class NodeSize {
   explicit NodeSize(bool leaf) noexcept : leaf_(leaf) {}
 
   void add(const NodeEntry& entry) noexcept;
+  // The same if the node stays within `limit` bytes then; else nothing changes.
+  bool add_within(const NodeEntry& entry, std::size_t limit) noexcept;
   // What bytes() would be with this entry at the end.
   std::size_t bytes_with(const NodeEntry& entry) const noexcept {
     NodeSize grown = *this;
     grown.add(entry);
     return grown.bytes();
   }
-  std::size_t bytes() const noexcept;
+  std::size_t bytes() const noexcept { return bytes_; }
   std::size_t count() const noexcept { return count_; }
 
  private:
+  std::size_t measure() const noexcept;
+
   bool leaf_;
+  std::size_t bytes_ = sizeof(format::NodeHeader);  // measure(), kept
   std::size_t count_ = 0;
   std::size_t prefix_ = 0;
   std::size_t key_bytes_ = 0;    // of the keys that take part in the prefix

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include <cambium/rt/bytes.h>
+
 #include "base/endian.h"
 
 namespace cambium::node {
@@ -30,6 +32,12 @@ inline int short_compare(const char* a, const char* b, std::size_t bytes) noexce
     if (a[i] != b[i]) return static_cast<unsigned char>(a[i]) < static_cast<unsigned char>(b[i]) ? -1 : 1;
   }
   return 0;
+}
+
+// The order of keys, without a call for the short ones.
+inline bool key_below(Bytes a, Bytes b) noexcept {
+  const int order = short_compare(a.data(), b.data(), a.size() < b.size() ? a.size() : b.size());
+  return order < 0 || (order == 0 && a.size() < b.size());
 }
 
 // Equality alone is cheaper than order.

@@ -4,7 +4,7 @@
 //   write buffers   3 x an eighth, and an eighth of that again for sorting and merging a buffer
 //   staging         up to 8 x 256 KiB for pages on their way to the device
 //   compaction      2 or 4 more of them, for level stores
-//   streams         up to 32 x 256 KiB, a thirty-second or a sixteenth, for long scans and compaction
+//   streams         up to 64 x 256 KiB, a thirty-second: long scans, and compaction of a dozen runs at once
 //   key index       a thirty-second (tree/key_index.h)
 //   log             with one: 3 or 4 buffers for its groups, up to 256 KiB each
 //   cache           the rest, less 1/32 of it for the cache's own tables

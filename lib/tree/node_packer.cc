@@ -11,14 +11,12 @@ using node::NodeEntry;
 using node::NodeSize;
 
 void NodePacker::add(const NodeEntry& entry) {
-  NodeSize grown = open_;
-  grown.add(entry);
-  if (open_.count() != 0 && (open_.bytes() >= target_bytes_ || grown.bytes() > kPageBytes)) {
-    ends_.push_back(entries_.size());
-    grown = NodeSize(leaf_);
-    grown.add(entry);
+  const bool closed = open_.count() != 0 && open_.bytes() >= target_bytes_;
+  if (closed || !open_.add_within(entry, kPageBytes)) {
+    if (open_.count() != 0) ends_.push_back(entries_.size());
+    open_ = NodeSize(leaf_);
+    open_.add(entry);
   }
-  open_ = grown;
   entries_.push_back(entry);
   ++added_;
 }

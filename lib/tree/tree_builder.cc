@@ -15,7 +15,6 @@ TreeBuilder::Level& TreeBuilder::level(std::size_t index) {
 }
 
 void TreeBuilder::append(Bytes key, Bytes value, format::EntryKind kind) {
-  last_key_.assign(key.data(), key.size());
   Level& leaf = level(0);
   char* copy = leaf.scratch.reserve(key.size() + value.size());
   std::memcpy(copy, key.data(), key.size());
@@ -25,6 +24,7 @@ void TreeBuilder::append(Bytes key, Bytes value, format::EntryKind kind) {
   entry.key = Bytes(both.data(), key.size());
   entry.value = Bytes(both.data() + key.size(), value.size());
   entry.kind = kind;
+  last_key_ = entry.key;
   leaf.packer.add(entry);
   leaf.scratch.mark(leaf.packer.added());
 }

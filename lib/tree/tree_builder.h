@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "node/short_compare.h"
 #include "table_store.h"
 #include "tree/entry_scratch.h"
 #include "tree/node_packer.h"
@@ -31,6 +32,7 @@ class TreeBuilder final : public SortedBuilder {
   Task<Status> add_long(Bytes key, Bytes value) override;
   Task<Status> pump() override;
   Task<Result<TableRoot>> finish() override;
+  Bytes last_key() const noexcept override { return last_key_; }
 
  private:
   struct Level {
@@ -40,7 +42,7 @@ class TreeBuilder final : public SortedBuilder {
     std::string last_key;
     std::uint64_t nodes = 0;
   };
-  bool above_last(Bytes key) const noexcept { return last_key_.empty() || key > Bytes(last_key_); }
+  bool above_last(Bytes key) const noexcept { return last_key_.empty() || node::key_below(last_key_, key); }
   void append(Bytes key, Bytes value, format::EntryKind kind);
   Level& level(std::size_t index);
   Task<Status> emit(std::size_t level_index);
@@ -49,7 +51,7 @@ class TreeBuilder final : public SortedBuilder {
   LeafSink* leaves_;
   std::vector<std::unique_ptr<Level>> levels_;
   TableRoot root_;
-  std::string last_key_;
+  Bytes last_key_;  // in the newest block of the leaves' scratch, which is not released
 };
 
 }  // namespace cambium

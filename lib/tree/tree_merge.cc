@@ -20,14 +20,6 @@ using node::NodeView;
 
 namespace {
 
-// Changes lie in the write buffer in the order of their writing: each is a miss unless it is asked for in time.
-constexpr std::uint32_t kPrefetchChanges = 8;
-void prefetch_change(const Change& change) noexcept {
-  __builtin_prefetch(change.key);
-  __builtin_prefetch(change.value);
-  __builtin_prefetch(change.value + 64);
-}
-
 NodeEntry entry_of(const NodeView& leaf, std::size_t index, EntryScratch& scratch) {
   char* key = scratch.reserve(kKeyBytesMax + NodeView::kKeySlack);
   LeafEntry old;
@@ -97,7 +89,7 @@ Task<Status> TreeRebuild::append_leaf(const DirtyNode& dirty_node, Place place, 
   std::size_t at = 0;
   for (std::uint32_t c = dirty_node.first; c < dirty_node.end; ++c) {
     const Change& change = changes_[c];
-    if (c + kPrefetchChanges < changes_.size()) prefetch_change(changes_[c + kPrefetchChanges]);
+    if (c + Change::kPrefetchAhead < changes_.size()) changes_[c + Change::kPrefetchAhead].prefetch();
     bool equal = false;
     const std::size_t position = leaf.leaf_lower_bound(change.key_view(), equal);
     for (; at < position; ++at) packer_->add(entry_of(leaf, at, scratch_));

@@ -29,10 +29,15 @@ TEST_CASE("node builder: NodeSize is what the built node takes, for every shape 
     const bool leaf = random.chance(0.5);
     const ModelNode model = ModelNode::random(random, leaf);
     NodeSize size(leaf);
+    NodeSize within(leaf);
     for (std::size_t i = 0; i < model.entries.size(); ++i) {
       const std::size_t with = size.bytes_with(model.entries[i]);
+      REQUIRE_FALSE(within.add_within(model.entries[i], with - 1));
+      REQUIRE(within.bytes() == size.bytes());
+      REQUIRE(within.add_within(model.entries[i], with));
       size.add(model.entries[i]);
       REQUIRE(with == size.bytes());
+      REQUIRE(within.bytes() == size.bytes());
     }
     const std::unique_ptr<char[]> page = model.build();
     REQUIRE(size.count() == NodeView(page.get()).count());

@@ -22,6 +22,9 @@ TEST_CASE("short compare: agrees with memcmp on every length and on every first 
       if (bytes != 0 && random.below(4) != 0) b[random.below(bytes)] = static_cast<char>(random.below(256));
       CAPTURE(bytes, round);
       REQUIRE(sign(short_compare(a.data(), b.data(), bytes)) == sign(std::memcmp(a.data(), b.data(), bytes)));
+      b.resize(random.below(bytes + 1));
+      REQUIRE(key_below(a, b) == (Bytes(a) < Bytes(b)));
+      REQUIRE(key_below(b, a) == (Bytes(b) < Bytes(a)));
     }
   }
 }
