@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "base/assert.h"
@@ -60,6 +61,8 @@ Core::Core(std::unique_ptr<rt::IoBackend> backend, CoreOptions options)
 
 #define CAMBIUM_DRAIN_FIRST ": close() what is open on it, then drain() it, before it goes"
 Core::~Core() {
+  // What was posted may be what made this core end, before post() has.
+  while (state_->posting.load(std::memory_order_acquire) != 0) std::this_thread::yield();
   CAMBIUM_ASSERT_MSG(!state_->turning, "a core is destroyed inside its own turn");
   CAMBIUM_ASSERT_MSG(backend_->in_flight() == 0, "a core is destroyed while I/O is in flight" CAMBIUM_DRAIN_FIRST);
   CAMBIUM_ASSERT_MSG(state_->timers.empty(), "a core is destroyed while a timer is armed" CAMBIUM_DRAIN_FIRST);
@@ -113,8 +116,10 @@ bool Core::idle() const noexcept {
 }
 
 void Core::post(rt::Message& message) noexcept {
+  state_->posting.fetch_add(1, std::memory_order_relaxed);
   state_->inbox.push(message);
   if (state_->sleep.claim()) backend_->wake();
+  state_->posting.fetch_sub(1, std::memory_order_release);
 }
 
 void Core::schedule(std::coroutine_handle<> handle, Priority priority) noexcept {

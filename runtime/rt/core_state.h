@@ -6,6 +6,7 @@
 // does every call of over_budget(). So a stall that happens once, in company, goes uncounted; one that recurs does not.
 #pragma once
 
+#include <atomic>
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
@@ -39,6 +40,7 @@ struct Core::State {
 
   alignas(64) rt::MessageQueue inbox;  // written by other threads: away from what the loop writes
   rt::SleepFlag sleep;
+  std::atomic<unsigned> posting = 0;  // threads inside post()
   alignas(64) rt::MessageSource* source = nullptr;
   unsigned message_spins = 0;
 

@@ -131,7 +131,7 @@ class CAMBIUM_EXPORT Core {
   int fd() const noexcept;             // readable when poll() has something to do
   std::int64_t next_timer_ns() const;  // when poll() is due at the latest; -1 = no timer
 
-  // Thread-safe: the message runs on this core's loop.
+  // Thread-safe: the message runs on this core's loop. It may be what makes the core end: that waits for this call.
   void post(rt::Message& message) noexcept;
 
   void schedule(std::coroutine_handle<> handle, Priority priority) noexcept;
