@@ -76,7 +76,7 @@ struct Lookup {
 };
 
 struct FoundEntry {
-  FrameIndex frame = kNoFrame;
+  FrameIndex frame = kNoFrame;  // that holds its bytes; kNoFrame: they are to be copied at once
   node::LeafEntry entry{};
 };
 

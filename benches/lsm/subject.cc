@@ -10,17 +10,18 @@ namespace {
 
 double ratio(std::uint64_t bytes, std::uint64_t of) { return static_cast<double>(bytes) / static_cast<double>(of); }
 
-void add_counters(Sample& sample, const std::vector<Counter>& before, const std::vector<Counter>& after) {
+}  // namespace
+
+Subject::Subject(const LsmOptions& options, ConcurrentStore& store, const ScratchDir& scratch, std::string dir_name)
+    : options_(options), store_(store), scratch_(scratch), dir_name_(std::move(dir_name)) {}
+
+void Subject::add_counters(Sample& sample, const std::vector<Counter>& before) const {
+  const std::vector<Counter> after = store_.counters();
   for (std::size_t index = 0; index < before.size(); ++index) {
     sample.extras.emplace_back("own_" + after[index].name,
                                static_cast<double>(after[index].value - before[index].value));
   }
 }
-
-}  // namespace
-
-Subject::Subject(const LsmOptions& options, ConcurrentStore& store, const ScratchDir& scratch, std::string dir_name)
-    : options_(options), store_(store), scratch_(scratch), dir_name_(std::move(dir_name)) {}
 
 void Subject::open_fresh(std::uint64_t memory_bytes) {
   store_.close();
@@ -62,7 +63,7 @@ Sample Subject::timed_writes(const Clients& clients, std::uint64_t entry_bytes, 
   }
   sample.extras.emplace_back("space_amp_max", ratio(sampler.bytes_max(), live_bytes));
   sample.extras.emplace_back("space_amp", ratio(allocated_bytes(dir_), live_bytes));
-  add_counters(sample, counters_before, store_.counters());
+  add_counters(sample, counters_before);
   return sample;
 }
 
@@ -70,6 +71,7 @@ Sample Subject::timed_reads(const Clients& warmup, const Clients& clients) {
   const double warmup_end = now_seconds() + options_.warmup_seconds;
   for (const auto& client : warmup) client->set_end(warmup_end);
   run_clients(store_, warmup);
+  const std::vector<Counter> counters_before = store_.counters();
   const std::uint64_t read_bytes_before = process_io().read_bytes;
   const double end = now_seconds() + options_.seconds;
   for (const auto& client : clients) client->set_end(end);
@@ -81,6 +83,7 @@ Sample Subject::timed_reads(const Clients& warmup, const Clients& clients) {
   add_latencies(sample, clients);
   sample.extras.emplace_back("device_kib_per_op",
                              ratio(process_io().read_bytes - read_bytes_before, sample.operation_count) / 1024);
+  add_counters(sample, counters_before);
   return sample;
 }
 

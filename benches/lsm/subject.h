@@ -41,6 +41,9 @@ class Subject {
   // put_per_s, settle_seconds, worst_second_per_s, write_amp, disk_write_amp, space_amp_max, space_amp.
   Sample timed_writes(const Clients& clients, std::uint64_t entry_bytes, std::uint64_t live_bytes);
 
+  // What the store counted since `before`, as extras: own_...
+  void add_counters(Sample& sample, const std::vector<Counter>& before) const;
+
   // Latencies of the clients' operations, after a run of `warmup` that is thrown away.
   Sample timed_reads(const Clients& warmup, const Clients& clients);
 

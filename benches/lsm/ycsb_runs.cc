@@ -92,6 +92,7 @@ class YcsbRuns {
       return std::make_unique<YcsbClient>(plan, rows_, latest_, *party.inserts, party.subject.share(index, count),
                                           std::max<std::uint64_t>(1, operations / count), mix64(seed + index));
     });
+    const std::vector<Counter> counters_before = party.subject.store().counters();
     const ProcessIo io_before = process_io();
     Sample sample = measure([&] {
       run_clients(party.subject.store(), clients);
@@ -104,6 +105,7 @@ class YcsbRuns {
                                static_cast<double>(io_after.read_bytes - io_before.read_bytes) / 1024 / done);
     sample.extras.emplace_back("written_kib_per_op",
                                static_cast<double>(io_after.write_bytes - io_before.write_bytes) / 1024 / done);
+    party.subject.add_counters(sample, counters_before);
     party.subject.store().settle();
     return sample;
   }

@@ -103,15 +103,22 @@ class CambiumStore final : public ConcurrentStore {
     std::vector<Stats> all(options_.cores);
     std::pair<const CambiumStore*, std::vector<Stats>*> context(this, &all);
     team_->everywhere(take_stats, &context);
-    Counter write_stalls{"write_stalls", 0};
-    Counter loop_stalls{"loop_stalls", 0};
-    Counter flushes{"flushes", 0};
-    for (const Stats& stats : all) {
-      write_stalls.value += stats.write_stalls;
-      loop_stalls.value += stats.loop_stalls;
-      flushes.value += stats.flushes;
+    static constexpr std::pair<const char*, std::uint64_t Stats::*> kCounted[] = {
+        {"write_stalls", &Stats::write_stalls},
+        {"loop_stalls", &Stats::loop_stalls},
+        {"flushes", &Stats::flushes},
+        {"get_misses", &Stats::get_misses},
+        {"row_cache_hits", &Stats::row_cache_hits},
+        {"filter_false_positives", &Stats::filter_false_positives},
+        {"compaction_pages", &Stats::compaction_pages_written},
+    };
+    std::vector<Counter> counters;
+    for (const auto& [name, field] : kCounted) {
+      Counter counter{name, 0};
+      for (const Stats& stats : all) counter.value += stats.*field;
+      counters.push_back(counter);
     }
-    return {write_stalls, loop_stalls, flushes};
+    return counters;
   }
 
  private:

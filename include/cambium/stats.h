@@ -40,8 +40,10 @@ struct Stats {
   std::uint64_t page_evictions = 0;
   std::uint64_t prefetches = 0;
   std::uint64_t prefetch_hits = 0;
-  std::uint64_t key_index_hits = 0;  // gets that needed no branch of the tree
-  std::uint64_t overflow_reads = 0;  // values read from extents
+  std::uint64_t key_index_hits = 0;   // gets that needed no branch of the tree
+  std::uint64_t row_cache_bytes = 0;  // lent to rows of level stores by idle write buffers
+  std::uint64_t row_cache_hits = 0;   // gets that found their row there
+  std::uint64_t overflow_reads = 0;   // values read from extents
   // space, in pages of 4 KiB
   std::uint64_t file_pages = 0;
   std::uint64_t used_pages = 0;

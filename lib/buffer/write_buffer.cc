@@ -151,6 +151,12 @@ const BufferEntry& WriteBuffer::add(std::uint64_t hash, TableId table, Bytes key
   return *entry;
 }
 
+std::span<char> WriteBuffer::lend() noexcept {
+  CAMBIUM_ASSERT_MSG(references_ == 0, "a write buffer is lent while something reads it");
+  rt::asan_unpoison(arena_, arena_bytes_);
+  return {arena_, arena_bytes_};
+}
+
 void WriteBuffer::reset() noexcept {
   CAMBIUM_ASSERT_MSG(references_ == 0, "a write buffer is reset while something reads it");
   const std::size_t slots = lines_ * kLineSlots;

@@ -30,6 +30,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/assert.h"
@@ -181,6 +182,10 @@ class WriteBuffer {
   }
   [[nodiscard]] std::size_t references() const noexcept { return references_; }
   void set_idle_hook(IdleHook hook) noexcept { idle_hook_ = hook; }
+
+  /// Memory that its owner may use for something else until reset(): nothing of the contents may be read then, only
+  /// numbers of them. Requires: references() == 0.
+  [[nodiscard]] std::span<char> lend() noexcept;
 
   /// Forgets everything and keeps the memory: refilling faults no page in. Takes microseconds at any size
   /// (the index is not cleared, see epoch_). Requires: references() == 0.

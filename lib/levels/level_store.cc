@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "cache/overflow_value.h"
 #include "cache/page_reader.h"
+#include "cache/row_cache.h"
 #include "levels/blocked_filter.h"
 #include "levels/index_check.h"
 #include "levels/level_cursor.h"
@@ -109,6 +110,22 @@ LevelStore::Asked LevelStore::ask_filter(const Sstable& table, std::uint64_t has
   return Asked::has_not;
 }
 
+bool LevelStore::find_row(const Sstable& table, std::uint64_t hash, Bytes key, FoundEntry& found) noexcept {
+  if (rows_ == nullptr || table.row_source == 0) return false;
+  const RowCache::Source source = CAMBIUM_PLANTED(row_of_another_sstable) ? 1 : table.row_source;
+  const RowCache::Found row = rows_->find(source, hash, key);
+  if (row.here) found = {kNoFrame, {row.kind, 0, row.value}};
+  return row.here;
+}
+
+// Long values stay where they are, and what expires is not kept beyond its page.
+void LevelStore::keep_row(const Sstable& table, std::uint64_t hash, Bytes key, const FoundEntry& found) noexcept {
+  if (rows_ == nullptr || found.entry.kind == format::EntryKind::overflow || found.entry.expiry != 0) return;
+  if (table.row_source == 0) table.row_source = rows_->next_source();
+  const RowCache::Source source = CAMBIUM_PLANTED(row_of_another_sstable) ? 1 : table.row_source;
+  rows_->insert(source, hash, key, found.entry.kind, found.entry.value);
+}
+
 FindState LevelStore::find_in(const Sstable& table, Bytes key, Lookup& lookup, FoundEntry& found) noexcept {
   if (table.index.leaves != 0 && lookup.stage != Lookup::Stage::index) {
     const std::optional<FindState> state = find_learned(table, key, lookup, found);
@@ -139,7 +156,12 @@ FindState LevelStore::find(const TableRoot& root, Bytes key, Lookup& lookup, Fou
       count(of_table, &LevelStats::searches);
     }
     const std::uint32_t source = lookup.source;
-    const FindState state = find_in(*table, key, lookup, found);
+    const FrameIndex arrived = lookup.arrived;  // the leaf, perhaps, if it was waited for
+    FindState state = FindState::found;
+    if (lookup.started || !find_row(*table, hash, key, found)) {
+      state = find_in(*table, key, lookup, found);
+      if (state == FindState::found && found.frame == arrived) keep_row(*table, hash, key, found);
+    }
     lookup.source = source;  // which the tree knows nothing of
     if (state == FindState::found && !CAMBIUM_PLANTED(tombstone_taken_for_value)) {
       return found.entry.kind == format::EntryKind::tombstone ? FindState::absent : FindState::found;

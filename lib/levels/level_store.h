@@ -8,8 +8,8 @@
 // Everything in it is made of trees, reached through the TableStore of trees: the manifest, and each sstable. A flush
 // writes its sorted changes as a new run of level 0; compaction (compaction.h) merges runs downwards.
 //
-// A point asks the runs one after the other: the sstable's filter, then the branches of its tree, or its learned index
-// where it has one (learned_find.cc).
+// A point asks the runs one after the other: the sstable's filter, then the cache of rows, then the branches of its
+// tree, or its learned index where it has one (learned_find.cc).
 //
 // Errors     corruption, io, no_space, as the trees beneath.
 #pragma once
@@ -25,13 +25,16 @@
 
 namespace cambium {
 
+class RowCache;
+
 class LevelStore final : public TableStore {
  public:
   // `sstable_pages_max`: where an sstable ends, about; a slice of a compaction has two.
-  // `streams`: for long scans and compaction; nullptr: they read through the cache.
-  LevelStore(PageCache& cache, TableStore& trees, std::uint64_t sstable_pages_max,
-             StreamBuffers* streams = nullptr) noexcept
-      : cache_(cache), trees_(trees), streams_(streams), sstable_pages_max_(sstable_pages_max) {}
+  // `streams`: for long scans and compaction; nullptr: they read through the cache. `rows`: keeps rows that points had
+  // to wait for; nullptr: none are kept.
+  LevelStore(PageCache& cache, TableStore& trees, std::uint64_t sstable_pages_max, StreamBuffers* streams = nullptr,
+             RowCache* rows = nullptr) noexcept
+      : cache_(cache), trees_(trees), streams_(streams), rows_(rows), sstable_pages_max_(sstable_pages_max) {}
 
   Task<Status> load(TableRoot& root) override;
   FindState find(const TableRoot& root, Bytes key, Lookup& lookup, FoundEntry& found) noexcept override;
@@ -67,6 +70,8 @@ class LevelStore final : public TableStore {
     ++(of_table.*what);
     ++(stats_.*what);
   }
+  bool find_row(const Sstable& table, std::uint64_t hash, Bytes key, FoundEntry& found) noexcept;
+  void keep_row(const Sstable& table, std::uint64_t hash, Bytes key, const FoundEntry& found) noexcept;
   FindState find_in(const Sstable& table, Bytes key, Lookup& lookup, FoundEntry& found) noexcept;
   std::optional<FindState> find_learned(const Sstable& table, Bytes key, Lookup& lookup, FoundEntry& found) noexcept;
   static TableRoot manifest_of(const TableRoot& root) noexcept;
@@ -78,6 +83,7 @@ class LevelStore final : public TableStore {
   PageCache& cache_;
   TableStore& trees_;
   StreamBuffers* streams_;
+  RowCache* rows_;
   std::uint64_t sstable_pages_max_;
   SstableId next_id_{1};
   LevelStats stats_;

@@ -57,6 +57,7 @@ struct Sstable {
   std::vector<FilterPage> filter;
   std::vector<PageRun> extents;  // in the order in which they were written
   SstableIndex index;
+  mutable std::uint64_t row_source = 0;  // its number in the cache of rows; 0: none of its rows was there yet
 
   std::uint64_t entries() const noexcept { return root.pointer.entries; }
   // Of the file, long values not counted: they are not rewritten by compactions.

@@ -92,6 +92,7 @@ Op<void> BulkLoadState::finish() {
   roots.push_back({&table_, *root});
   const std::uint64_t pages = writer_->stats().pages + writer_->stats().overflow_pages;
   Status committed = co_await partition_.publisher->commit(*writer_, roots, partition_.last_sequence);
+  partition_.buffers->forget_flushed();  // whose deletes are older than what was loaded
   if (committed) {
     table_.counts.bytes_put += bytes_;
     table_.counts.bytes_flushed += pages * kPageBytes;

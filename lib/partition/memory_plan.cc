@@ -78,10 +78,11 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
                               plan.staging_bytes * (plan.staging_buffers + plan.compaction_buffers) +
                               (plan.space_pages + 4) * kPageBytes + plan.key_index_bytes;
   std::uint64_t left = memory > fixed ? memory - fixed : 0;
-  // What long scans read through makes way for sizes that were asked for.
+  // What long scans read through, and the index of rows, make way for sizes that were asked for.
   const std::uint64_t spare = left > options.cache_bytes ? left - options.cache_bytes : 0;
   plan.stream_pieces = std::min(plan.stream_pieces, spare / 2 / plan.stream_piece_bytes);
-  left -= plan.stream_pieces * plan.stream_piece_bytes;
+  plan.row_index_bytes = std::min(memory / 48, spare / 4);
+  left -= plan.stream_pieces * plan.stream_piece_bytes + plan.row_index_bytes;
   const std::uint64_t cache = options.cache_bytes != 0 ? options.cache_bytes : left - left / 32;
   if (cache > left || fixed < plan.buffer_bytes) {  // the latter: absurd sizes wrap round
     return Error(Errc::invalid_argument,

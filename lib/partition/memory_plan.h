@@ -6,6 +6,7 @@
 //   compaction      2 or 4 more of them, for level stores
 //   streams         up to 64 x 256 KiB, a thirty-second: long scans, and compaction of a dozen runs at once
 //   key index       a thirty-second (tree/key_index.h)
+//   row index       a forty-eighth, of the rows that lie in idle write buffers (cache/row_cache.h)
 //   log             with one: 3 or 4 buffers for its groups, up to 256 KiB each
 //   cache           the rest, less 1/32 of it for the cache's own tables
 #pragma once
@@ -36,6 +37,7 @@ struct MemoryPlan {
   std::uint64_t wal_segments_max;
   std::uint64_t wal_bytes() const noexcept { return wal_segment_bytes * wal_segments_max; }
   std::uint64_t key_index_bytes;
+  std::uint64_t row_index_bytes;
   std::uint64_t cache_frames;
 
   // What the registered arena holds.

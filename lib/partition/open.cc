@@ -156,9 +156,10 @@ Status PartitionState::map_memory() {
   cache = std::make_unique<PageCache>(*device, *arena, at, plan.cache_frames, 0);  // see set_file_id()
   trees = std::make_unique<TreeStore>(*cache, TreeStore::Of::tables, streams.get());
   sstables = std::make_unique<TreeStore>(*cache, TreeStore::Of::sstables, streams.get());
-  levels = std::make_unique<LevelStore>(*cache, *sstables, plan.sstable_pages_max(), streams.get());
+  row_cache = std::make_unique<RowCache>(plan.row_index_bytes);
+  levels = std::make_unique<LevelStore>(*cache, *sstables, plan.sstable_pages_max(), streams.get(), row_cache.get());
   key_index = std::make_unique<KeyIndex>(*cache, plan.key_index_bytes);
-  buffers = std::make_unique<BufferSet>(plan.buffer_bytes);
+  buffers = std::make_unique<BufferSet>(plan.buffer_bytes, row_cache.get());
   return {};
 }
 

@@ -128,6 +128,7 @@ class PartitionState {
   std::unique_ptr<WriteGroup> compaction_staging;  // of level stores, beside commits
   std::unique_ptr<StreamBuffers> streams;          // null where memory is small
   std::unique_ptr<SpaceMap> space;
+  std::unique_ptr<RowCache> row_cache;  // in the memory of idle write buffers
   std::unique_ptr<TreeStore> trees;
   std::unique_ptr<TreeStore> sstables;  // what the level store is made of
   std::unique_ptr<LevelStore> levels;
@@ -163,8 +164,8 @@ class PartitionState {
 
   // Values may pin half of the cache; beyond that they are copied, so that reading can go on.
   bool may_pin() const noexcept { return cache->pinned() <= cache->frames() / 2; }
-  // The bytes of a found entry as a Value; waits only for overflow values.
-  Value value_in_page(FrameIndex frame, Bytes bytes);
+  // The bytes of a found entry, which is no reference to a long value: they stay where they are if they may.
+  Value plain_value(const FoundEntry& found);
   Value value_in_buffer(WriteBuffer& buffer, const BufferEntry& entry);
   Task<Result<Value>> overflow_value(Bytes reference);
 
@@ -229,6 +230,7 @@ class PartitionState {
   const BufferEntry* find_in_buffers(TableId table, Bytes key, Sequence limit, WriteBuffer*& in);
   const BufferEntry* find_in_buffers(const SnapshotState& snapshot, TableId table, Bytes key, Sequence limit,
                                      WriteBuffer*& in);
+  const BufferEntry* find_in_flushed(const TableState& table, Bytes key, WriteBuffer*& in);
   // Whoever wrote it was promised more than it has now.
   bool pending(const BufferEntry& entry) const noexcept {
     return (entry.flags & BufferEntry::kAskedDurable) != 0 && entry.sequence > durable_sequence();

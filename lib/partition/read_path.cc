@@ -28,14 +28,15 @@ void release_memory(void* memory, std::uint64_t) noexcept { std::free(memory); }
 
 // ---- values -------------------------------------------------------------------------------------------------------
 
-Value PartitionState::value_in_page(FrameIndex frame, Bytes bytes) {
-  if (!may_pin()) [[unlikely]] {
+Value PartitionState::plain_value(const FoundEntry& found) {
+  const Bytes bytes = found.entry.value;
+  if (found.frame == kNoFrame || !may_pin()) [[unlikely]] {
     char* copy = static_cast<char*>(std::malloc(bytes.size() + 1));
     std::memcpy(copy, bytes.data(), bytes.size());
     return Value(Bytes(copy, bytes.size()), {&release_memory, copy, 0});
   }
-  cache->take_pin(frame);
-  return Value(bytes, {&release_page, cache.get(), frame});
+  cache->take_pin(found.frame);
+  return Value(bytes, {&release_page, cache.get(), found.frame});
 }
 
 Value PartitionState::value_in_buffer(WriteBuffer& buffer, const BufferEntry& entry) {
@@ -70,6 +71,12 @@ const BufferEntry* PartitionState::find_in_buffers(TableId table, Bytes key, Seq
     if (entry != nullptr) return entry;
   }
   return nullptr;
+}
+
+// A tree has its newest pages in the cache; a level store has the newest rows in a level of their own, among others.
+const BufferEntry* PartitionState::find_in_flushed(const TableState& table, Bytes key, WriteBuffer*& in) {
+  in = buffers->flushed();
+  return table.kind() != TableKind::levels || in == nullptr ? nullptr : in->find(table.id(), key, kLastSequence);
 }
 
 const BufferEntry* PartitionState::find_in_buffers(const SnapshotState& snapshot, TableId table, Bytes key,
@@ -122,6 +129,7 @@ Op<Value> PartitionState::get_through_buffers(TableState& table, Bytes key, Read
     }
     entry = find(durable_sequence());  // it will never be durable, and was never acknowledged
   }
+  if (entry == nullptr && snapshot == nullptr) entry = find_in_flushed(table, key, in);
   if (entry != nullptr) return Result<Value>(value_in_buffer(*in, *entry));
 
   const TableRoot& root = snapshot != nullptr ? table.at(snapshot->generation()) : table.newest();
@@ -144,7 +152,7 @@ Op<Value> PartitionState::get_through_buffers(TableState& table, Bytes key, Read
     if (state == FindState::found && indexed && snapshot == nullptr) key_index->visited(table.id(), found.frame);
   }
   if (state == FindState::found && found.entry.kind == format::EntryKind::value) {
-    return Result<Value>(value_in_page(found.frame, found.entry.value));
+    return Result<Value>(plain_value(found));
   }
   const Status stop = interrupted(read);
   if (!stop) return stop.error();
@@ -185,7 +193,7 @@ Op<Value> PartitionState::get_waiting(Bytes key, TableStore& store, TableRoot ro
     }
     co_await check(interrupted(read));
   }
-  if (found.entry.kind == format::EntryKind::value) co_return value_in_page(found.frame, found.entry.value);
+  if (found.entry.kind == format::EntryKind::value) co_return plain_value(found);
   Result<Value> value = co_await stored_value(found);
   co_return value;
 }
@@ -261,7 +269,7 @@ Op<void> PartitionState::multi_get(TableState& table, std::span<const Bytes> key
     const FoundEntry& found = lookups[i].found;
     if (lookups[i].state == FindState::found) {
       if (indexed) key_index->visited(table.id(), found.frame);
-      values[i] = value_in_page(found.frame, found.entry.value);
+      values[i] = plain_value(found);
     } else {
       values[i] = Value();
     }

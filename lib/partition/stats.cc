@@ -36,6 +36,9 @@ constexpr StatDescription kDescriptions[] = {
     {"prefetches", kCounter, "pages", "pages read ahead", &Stats::prefetches},
     {"prefetch_hits", kCounter, "pages", "of these, pages that were then used", &Stats::prefetch_hits},
     {"key_index_hits", kCounter, "operations", "point reads that needed no branch of the tree", &Stats::key_index_hits},
+    {"row_cache_bytes", kGauge, "bytes", "of idle write buffers, lent to rows of level stores",
+     &Stats::row_cache_bytes},
+    {"row_cache_hits", kCounter, "operations", "point reads that found their row there", &Stats::row_cache_hits},
     {"overflow_reads", kCounter, "values", "long values read from their extents", &Stats::overflow_reads},
     {"file_pages", kGauge, "pages", "length of the file", &Stats::file_pages},
     {"used_pages", kGauge, "pages", "in use by the newest version", &Stats::used_pages},
@@ -95,6 +98,8 @@ Stats PartitionState::stats() const {
   s.write_stalls = counts.write_stalls;
   s.overflow_reads = counts.overflow_reads;
   s.key_index_hits = key_index->hits();
+  s.row_cache_bytes = row_cache->bytes_lent();
+  s.row_cache_hits = row_cache->stats().hits;
   s.buffer_range_skips = buffers->range_skips();
   s.buffer_bytes = buffers->bytes_used();
   s.buffer_entries = buffers->entries();

@@ -67,6 +67,8 @@
   BUG(level_tombstone_dropped, "lib/levels/compaction_picker.cc", "levels", "a merge above the bottom drops tombstones, older values return") \
   BUG(level_tombstone_not_written, "lib/levels/level_edit.cc", "levels", "a flush leaves deletes out") \
   BUG(tombstone_taken_for_value, "lib/levels/level_store.cc", "levels", "a get takes a tombstone for a value") \
+  BUG(row_of_another_sstable, "lib/levels/level_store.cc", "levels", "cached rows are known by their keys, not by the sstable they were read from") \
+  BUG(flushed_buffer_shadows, "lib/flush/buffer_set.cc", "levels", "a flushed buffer answers though a newer one was flushed after it") \
   BUG(trim_not_written, "lib/levels/sstable.cc", "levels levelcuts", "the manifest does not say that an sstable was trimmed") \
   BUG(trimmed_sstable_freed, "lib/levels/level_edit.cc", "levels", "the pages of an sstable that is only trimmed or moved are freed") \
   BUG(filter_of_another_sstable, "lib/levels/level_store.cc", "levels", "the filter that is asked belongs to another sstable") \

@@ -3,9 +3,12 @@
 
 #include <catch2/catch.hpp>
 
+#include <string>
 #include <vector>
 
 #include <cambium/rt/sim.h>
+
+#include "base/hash.h"
 
 namespace cambium {
 namespace {
@@ -49,6 +52,71 @@ TEST_CASE("buffer set: two frozen buffers beside the active one are the limit wh
   REQUIRE(f.buffers.rotate());
   CHECK(f.buffers.active_empty());  // recycled, and nothing of its past is left
   CHECK(f.buffers.active().find(kDefaultTable, "a", kLastSequence) == nullptr);
+}
+
+TEST_CASE("buffer set: the buffer flushed last answers until its memory is needed, or a newer one is flushed") {
+  Fixture f;
+  CHECK(f.buffers.flushed() == nullptr);
+  f.put("a");
+  REQUIRE(f.buffers.rotate());
+  CHECK(f.buffers.flushed() == nullptr);
+  f.buffers.drop_oldest();
+  REQUIRE(f.buffers.flushed() != nullptr);
+  CHECK(f.buffers.flushed()->find(kDefaultTable, "a", kLastSequence) != nullptr);
+  f.buffers.forget_flushed();
+  CHECK(f.buffers.flushed() == nullptr);
+
+  f.put("b");
+  REQUIRE(f.buffers.rotate());
+  f.buffers.drop_oldest();
+  f.put("b");
+  REQUIRE(f.buffers.rotate());
+  CHECK(f.buffers.flushed() == nullptr);  // its memory was needed
+  f.buffers.drop_oldest();
+  CHECK(raw(f.buffers.flushed()->find(kDefaultTable, "b", kLastSequence)->sequence) == 3);
+}
+
+TEST_CASE("buffer set: idle buffers lend their memory, and have it back before they are written to") {
+  RowCache rows(1024);
+  BufferSet buffers(kCapacityBytes, &rows);
+  Sequence sequence{0};
+  const auto write_and_flush = [&] {
+    sequence = next(sequence);
+    buffers.active().add(kDefaultTable, "key", "value", WriteKind::put, sequence);
+    REQUIRE(buffers.rotate());
+    buffers.drop_oldest();
+  };
+  const auto insert = [&](std::uint64_t number) {
+    const std::string key = std::to_string(number);
+    rows.insert(1, rt::hash64(key), key, format::EntryKind::value, std::string(100, 'v'));
+  };
+  write_and_flush();
+  CHECK(rows.bytes_lent() == 0);
+  insert(0);  // asks for memory
+  const std::uint64_t of_one = rows.bytes_lent();
+  CHECK(of_one > kCapacityBytes / 2);
+  CHECK(of_one < kCapacityBytes);
+  CHECK(buffers.flushed() != nullptr);
+
+  // The one that was flushed last is taken first: rows stay as long as one is enough.
+  for (unsigned round = 0; round < 10; ++round) {
+    write_and_flush();
+    insert(round);
+    CHECK(rows.bytes_lent() == of_one);
+    CHECK(buffers.flushed() != nullptr);
+  }
+  // While nobody writes, rows have that one, too.
+  for (std::uint64_t number = 0; number < 5'000; ++number) insert(number);
+  CHECK(rows.bytes_lent() == 2 * of_one);
+  CHECK(buffers.flushed() == nullptr);
+  // Whoever writes faster than the flusher flushes gets all three.
+  buffers.active().add(kDefaultTable, "key", "value", WriteKind::put, sequence);
+  REQUIRE(buffers.rotate());
+  CHECK(rows.bytes_lent() == of_one);
+  buffers.active().add(kDefaultTable, "key", "value", WriteKind::put, sequence);
+  REQUIRE(buffers.rotate());
+  CHECK(rows.bytes_lent() == 0);
+  CHECK_FALSE(rows.find(1, rt::hash64(std::string_view("4999")), "4999").here);
 }
 
 TEST_CASE("buffer set: a flushed buffer is recycled only when its last reader lets go") {

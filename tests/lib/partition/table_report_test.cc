@@ -89,6 +89,7 @@ TEST_CASE("table report: what lookups met is counted for each table, and for all
     f.fill(a, 1 + run * 500, 500);
   }
   f.fill(b, 0, 100);
+  f.fill(f.levels("c"), 0, 1);  // the buffer flushed last answers for what is in it
   f.read(a, 0, 1501);
   f.read(a, 9000, 100);  // beyond every run: no filter is asked
   const TableStats of_a = f.stats(a);
