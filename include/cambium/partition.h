@@ -20,7 +20,8 @@
 // Errors     invalid_argument changes nothing; io from a failed sync poisons the partition: reads go on, writes fail
 //            with the first error until it is reopened; no_space keeps buffered writes and resumes by itself;
 //            deletes go through on a full device, unless they stand behind writes that do not fit, or are one batch of
-//            more than the reserve holds (a 64th of the file): split it.
+//            more than the reserve holds (a 64th of the file): split it. A table of kind `levels` that cannot be merged
+//            because an sstable is damaged refuses writes (corruption) when too much has piled up; reads go on.
 // Threads    everything on the core that opened it.
 // Lifetime   scans, snapshots, values and operations end before close(), which waits for operations and refuses
 //            (busy) while snapshots or scans are held. A partition ends before its core. Destroyed without close() it
@@ -174,8 +175,8 @@ class CAMBIUM_EXPORT Partition {
   // Moves pages from the end of the file to free space and cuts the file. Readers and writers go on meanwhile.
   Op<void> compact();
   // Until no compaction of a table of kind `levels` is due, and merging all of it would hardly make it smaller (by a
-  // tenth); then gives back file space, if more than an eighth of what is in use is free. Errors: the one that stopped
-  // a table's compaction; as compact().
+  // tenth); then gives back file space, if more than an eighth of what is in use is free. Tries again what has stopped.
+  // Errors: the one that stopped a table's compaction; as compact().
   Op<void> settle();
   // Background compaction of all tables of kind `levels`: it ends after the slice under way, and goes on.
   void pause_compaction();

@@ -44,7 +44,8 @@ Task<Status> PageWriter::grow(std::uint32_t pages) {
 
 // From what this commit may take.
 Result<PageRun> PageWriter::take(std::uint32_t wanted, std::uint32_t least) {
-  const std::uint64_t kept = use_ == SpaceUse::reserve ? 0 : space_.reserve_pages();
+  const std::uint64_t reserve = space_.reserve_pages();
+  const std::uint64_t kept = use_ == SpaceUse::ordinary ? reserve : use_ == SpaceUse::tombstones ? reserve / 2 : 0;
   const std::uint64_t spare = space_.free_pages() > kept ? space_.free_pages() - kept : 0;
   if (spare < least) return Error(Errc::no_space, "what is free is kept for deletes and compaction", "free some space");
   wanted = static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, spare));

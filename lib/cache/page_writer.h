@@ -64,8 +64,8 @@ class PageWriter {
   void build_ahead(Mutex& lane) noexcept { lane_ = &lane; }
   // They are part of the commit that is being built under the lane, and no longer this writer's.
   void adopt();
-  // Before the first page: this commit leaves less in use than it found, and may take the reserve meanwhile.
-  void open_reserve() noexcept { use_ = SpaceUse::reserve; }
+  // Before the first page: this commit leaves less in use than it found, or leads to that, and may take of the reserve.
+  void use(SpaceUse use) noexcept { use_ = use; }
 
   Task<Result<Slot>> next();
   // From now on the runs of pages that next() hands out are noted here as well; nullptr ends it.

@@ -62,6 +62,11 @@ Task<void> Flusher::run() {
       done = co_await flush(buffers_.oldest_frozen());
       stats_.ns += static_cast<std::uint64_t>(core_.now_ns() - began_ns);
     }
+    if (done.code() == Errc::no_space) {
+      const bool again = co_await others_make_room();
+      if (again) continue;
+    }
+    if (publisher_.space().free_pages() > 2 * publisher_.space().reserve_pages()) publisher_.set_short_of_space(false);
     failure_ = done;
     PartitionLog* const log = publisher_.committer().log();
     if (log != nullptr && log->writer() != nullptr) log->writer()->room().wake_all();
@@ -124,6 +129,7 @@ Task<void> Flusher::order(Core& core, OrderedBuffer& buffer, std::size_t through
 Task<Status> Flusher::flush(OrderedBuffer& buffer) {
   co_await order(core_, buffer, buffer.buffer.count(), true);
   const SortedRun run = buffer.runs.whole();
+  co_await slow_down(run);
   const Sequence last = buffer.buffer.last_sequence();
   // A part that was committed before an error is not applied again.
   Sequence applied{raw(buffer.buffer.first_sequence()) - 1};
@@ -143,11 +149,12 @@ Task<Status> Flusher::flush(OrderedBuffer& buffer) {
       continue;
     }
     if (done.code() != Errc::no_space) co_return done;
+    publisher_.set_short_of_space(true);
     // The device is full. First what only the fallback superblock holds; then, for what makes room, the reserve; then
     // less at a time: each portion of deletes gives back what it took, so the next one finds it, and what fits of the
     // writes before them has to be out of their way. Writes that do not fit, and all behind them, wait.
     bool released = false;
-    co_await check(release_fallback(released));
+    co_await check(publisher_.release_fallback(released));
     if (released) continue;
     portion = std::min(portion, static_cast<std::size_t>(raw(through) - raw(applied)));
     bool any_deletes = false;
@@ -163,14 +170,32 @@ Task<Status> Flusher::flush(OrderedBuffer& buffer) {
   co_return Status();
 }
 
-// Moves the fallback superblock on, if that frees pages.
-Task<Status> Flusher::release_fallback(bool& released) {
-  co_await publisher_.committer().lane().lock();
-  MutexGuard lane(publisher_.committer().lane());
-  if (publisher_.space().held_by_fallback() == 0) co_return Status();
-  co_await check(publisher_.committer().touch());
-  released = true;
-  co_return Status();
+// Of tables whose merges fail, so that whoever writes to them has time to hear of it.
+Task<void> Flusher::slow_down(const SortedRun& run) {
+  std::int64_t delay_ns = 0;
+  for (const TableRange& range : run.tables()) {
+    const TableState* const table = tables_.find(range.table);
+    if (table != nullptr && table->backlog() != nullptr) {
+      delay_ns = std::max(delay_ns, table->backlog()->flush_delay_ns);
+    }
+  }
+  if (delay_ns != 0 && !stopping_) co_await core_.sleep_ns(delay_ns);
+}
+
+// Waits a moment for a commit of somebody else, such as a merge that the lack of space has set going.
+Task<bool> Flusher::others_make_room() {
+  if (stopping_ || std::none_of(tables_.begin(), tables_.end(), [](const auto& table) {
+        return table.second->live() && table.second->kind() == TableKind::levels;
+      })) {
+    co_return false;
+  }
+  const std::uint64_t commits = publisher_.committer().stats().commits;
+  const std::int64_t until_ns = core_.now_ns() + kRetryNs;
+  Errc woken = Errc::ok;
+  while (woken == Errc::ok && !stopping_ && publisher_.committer().stats().commits == commits) {
+    woken = co_await publisher_.published().wait(nullptr, until_ns);
+  }
+  co_return publisher_.committer().stats().commits != commits;
 }
 
 // The newest write of each key with a sequence in (after, through], in key order.
@@ -208,6 +233,12 @@ Task<Status> Flusher::apply_part(OrderedBuffer& buffer, const SortedRun& run, Se
   if (publisher_.space().held_by_fallback() > publisher_.space().file_pages() / 8) {
     // Much of the file waits only for the fallback superblock: moving that on is cheaper than a longer file.
     co_await check(publisher_.committer().touch());
+  }
+  if (use == SpaceUse::reserve && std::any_of(run.tables().begin(), run.tables().end(), [&](const TableRange& range) {
+        const TableState* const table = tables_.find(range.table);
+        return table != nullptr && table->kind() == TableKind::levels;
+      })) {
+    use = SpaceUse::tombstones;
   }
   const std::unique_ptr<PageWriter> writer = publisher_.writer(use);
   std::vector<NewRoot> roots;

@@ -9,7 +9,8 @@
 //   2. The log gets its room before buffers are flushed: writers wait for it.
 //   3. A buffer is dropped in the same step in which its contents become visible in the tables.
 //   4. Only parts that do nothing but delete take from the space map's reserve, in portions that fit it, and divide no
-//      batch: one batch that needs more than the reserve waits for space like any other write.
+//      batch: one batch that needs more than the reserve waits for space like any other write. Deletes in a level store
+//      add to it until a merge has dropped what they hide: half of the reserve is left to merges.
 //
 // Errors     no_space, busy and resource keep the buffer and are retried every 100 ms; anything else poisons.
 // Suspends   everywhere; runs at background priority.
@@ -58,7 +59,8 @@ class Flusher {
   Task<Status> tend_log();
   Task<Status> flush(OrderedBuffer& buffer);
   Task<Status> apply_part(OrderedBuffer& buffer, const SortedRun& run, Sequence after, Sequence through, SpaceUse use);
-  Task<Status> release_fallback(bool& released);
+  Task<void> slow_down(const SortedRun& run);
+  Task<bool> others_make_room();
   Task<void> collect(const SortedRun& run, const TableRange& range, Sequence after, Sequence through);
 
   Core& core_;

@@ -31,6 +31,15 @@ Task<Result<TableRoot>> Publisher::write_rows(PageWriter& writer, const std::vec
   co_return catalog;
 }
 
+Task<Status> Publisher::release_fallback(bool& released) {
+  co_await committer_.lane().lock();
+  const MutexGuard lane(committer_.lane());
+  if (space_.held_by_fallback() == 0) co_return Status();
+  co_await check(committer_.touch());
+  released = true;
+  co_return Status();
+}
+
 Task<Status> Publisher::relocate_catalog(PageId limit, PageWriter& writer) {
   bool more = false;
   moved_catalog_ = co_await check(catalog_store().relocate(catalog_, limit, ~std::uint64_t{0}, writer, more));

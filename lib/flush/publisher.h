@@ -67,7 +67,7 @@ class Publisher {
     cache_.version_begins();
     auto writer = std::make_unique<PageWriter>(space_, cache_, staging_.buffers, staging_.buffer_bytes,
                                                committer_.record().page.file_id, committer_.building());
-    if (use == SpaceUse::reserve) writer->open_reserve();
+    writer->use(use);
     return writer;
   }
   // Makes the roots, whose pages `writer` holds, the newest version, and the edit, if any, part of it. Requires: the
@@ -76,6 +76,8 @@ class Publisher {
                       const CatalogEdit* edit = nullptr);
   // Instead of commit(), when building failed.
   Task<Status> give_up(PageWriter& writer, Status cause);
+  // Moves the fallback superblock on, if that frees pages: takes the lane.
+  Task<Status> release_fallback(bool& released);
   // Moves what the catalog itself has at or beyond `limit` (compaction); part of the commit that follows.
   Task<Status> relocate_catalog(PageId limit, PageWriter& writer);
 
@@ -93,6 +95,12 @@ class Publisher {
   }
   bool flush_may_begin() const noexcept { return flush_toll_ != kStopFlushes && slices_since_flush_ >= flush_toll_; }
   void flush_begins() noexcept { slices_since_flush_ = 0; }
+
+  // A flush has found no space: whatever can give some back is due now.
+  void set_short_of_space(bool is_short) noexcept {
+    if (!std::exchange(short_of_space_, is_short) && is_short) published_.wake_all();
+  }
+  bool short_of_space() const noexcept { return short_of_space_; }
 
   const TableRoot& catalog() const noexcept { return catalog_; }
   TableStore& catalog_store() const noexcept { return stores_.of(TableKind::tree); }
@@ -120,6 +128,7 @@ class Publisher {
   rt::WaitQueue published_;
   unsigned flush_toll_ = 0;
   unsigned slices_since_flush_ = 0;
+  bool short_of_space_ = false;
   WriterStats stats_;
 };
 

@@ -53,6 +53,13 @@ struct TableCounts {
   }
 };
 
+// Of a level store that cannot be merged: what its flushes leave behind piles up. First flushes of it are delayed, then
+// it takes no more writes, and says why.
+struct TableBacklog {
+  std::int64_t flush_delay_ns = 0;
+  Status refusal;
+};
+
 class TableState : public std::enable_shared_from_this<TableState> {
  public:
   TableState(TableId id, std::string name, TableKind kind, TableIndex index = TableIndex::automatic)
@@ -104,6 +111,10 @@ class TableState : public std::enable_shared_from_this<TableState> {
   }
   std::size_t version_count() const noexcept { return older_.size() + 1; }
 
+  // nullptr: there is none.
+  const TableBacklog* backlog() const noexcept { return backlog_.get(); }
+  void set_backlog(std::unique_ptr<const TableBacklog> backlog) noexcept { backlog_ = std::move(backlog); }
+
   TableCounts counts;
 
  private:
@@ -121,6 +132,7 @@ class TableState : public std::enable_shared_from_this<TableState> {
   std::shared_ptr<const std::string> name_;
   Version newest_;
   std::vector<Version> older_;  // oldest first
+  std::unique_ptr<const TableBacklog> backlog_;
 };
 static_assert(sizeof(TableState) <= 208, "there are tens of thousands of them");
 

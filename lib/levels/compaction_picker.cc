@@ -51,6 +51,22 @@ bool has_dense_tombstones(const LevelVersion& version) noexcept {
   return dense >= kMany;
 }
 
+std::optional<CompactionPlan> pick_smallest_runs(const LevelVersion& version) {
+  constexpr std::uint64_t kPages = 2;
+  CompactionPlan plan;
+  plan.sliced = false;
+  for (const LevelRun& run : version.runs()) {
+    if (run.place.level != 0 || run.pages() > kPages) break;
+    if (plan.inputs.empty()) plan.output = run.place;
+    plan.inputs.push_back(run.place);
+    plan.pages += run.pages();
+    plan.from_pages += run.pages();
+    for (const SstablePtr& table : run.tables) plan.from_entries += table->entries();
+  }
+  if (plan.inputs.size() < 3) return std::nullopt;
+  return plan;
+}
+
 std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const CompactionPolicy& policy,
                                               unsigned level, std::span<const SstablePlace> unfinished, bool settle) {
   if (level >= kBottomLevel) return std::nullopt;

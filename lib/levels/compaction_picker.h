@@ -64,4 +64,8 @@ std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const
                                               unsigned level, std::span<const SstablePlace> unfinished = {},
                                               bool settle = false);
 
+// What a full device has room for: the newest runs of level 0 that are a leaf and a filter each, such as deletes leave
+// behind one by one, become one run in the place of the newest. Three at least: then it gives pages back for certain.
+std::optional<CompactionPlan> pick_smallest_runs(const LevelVersion& version);
+
 }  // namespace cambium

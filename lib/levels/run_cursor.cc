@@ -2,6 +2,9 @@
 #include "levels/run_cursor.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "base/text.h"
 
 namespace cambium {
 
@@ -45,13 +48,19 @@ Task<Status> RunCursor::open_table(Bytes key, bool inclusive) {
   cursor_ = trees_.cursor(table.root, options_);
   const bool from_trim = table.trimmed && forward() && (key.empty() || key < Bytes(table.min_key));
   Status done = co_await cursor_->seek(from_trim ? Bytes(table.min_key) : key, from_trim || inclusive);
-  co_return done;
+  co_return named(std::move(done));
+}
+
+Status RunCursor::named(Status done) const {
+  if (done) return done;
+  return done.error().within(rt::str("sstable ", static_cast<std::uint64_t>(run_.tables[table_]->id)));
 }
 
 Task<Status> RunCursor::next_page() {
   Status done;
   if (!table_done()) {
     done = co_await cursor_->next_page();
+    done = named(std::move(done));
   } else if (has_next_table()) {
     table_ = forward() ? table_ + 1 : table_ - 1;
     done = co_await open_table(Bytes(), true);

@@ -36,6 +36,7 @@ class RunCursor {
   }
   bool table_done() const noexcept { return cursor_->at_end() || below_trim(); }
   Task<Status> open_table(Bytes key, bool inclusive);
+  Status named(Status done) const;  // an error says in which sstable it was met
 
   TableStore& trees_;
   const LevelRun& run_;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include <cambium/rt/check.h>
@@ -10,6 +12,7 @@
 #include "base/log.h"
 #include "base/planted_bug.h"
 #include "base/text.h"
+#include "levels/tidy.h"
 
 namespace cambium {
 
@@ -58,6 +61,7 @@ void LevelKeeper::resume() noexcept {
 }
 
 Task<Status> LevelKeeper::settle(bool all) {
+  for (auto& [id, work] : work_) work.failure = Status();
   settle_all_ = settle_all_ || all;
   ++settling_;
   idle_ = false;
@@ -111,19 +115,38 @@ void LevelKeeper::choose_policy(const TableState& table, Work& work) {
 
 namespace {
 
-// Is it worth to rewrite the bottom for what that would give back? More than a tenth of it.
+// About how many pages a merge of everything would give back: each tombstone hides an entry of the bottom, and of the
+// others as many are known there as the last merge has met.
+double pages_to_give_back(const LevelVersion& version, double share_dropped) noexcept {
+  double tombstones = 0;
+  double above = 0;
+  double entries_at_bottom = 1;
+  for (const LevelRun& run : version.runs()) {
+    for (const SstablePtr& table : run.tables) {
+      if (run.place.level == kBottomLevel) {
+        entries_at_bottom += static_cast<double>(table->entries());
+      } else {
+        tombstones += static_cast<double>(table->tombstones);
+        above += static_cast<double>(table->pages());
+      }
+    }
+  }
+  const auto bottom = static_cast<double>(version.pages_at(kBottomLevel));
+  return share_dropped * above + std::min(1.0, tombstones / entries_at_bottom) * bottom;
+}
+
+// Is it worth to rewrite the bottom for that? More than a tenth of it.
 bool untidy(const LevelVersion& version, double share_dropped) noexcept {
-  std::uint64_t above = 0;
-  for (unsigned level = 0; level < kBottomLevel; ++level) above += version.pages_at(level);
-  return share_dropped * static_cast<double>(above) > static_cast<double>(version.pages_at(kBottomLevel)) / 10;
+  return pages_to_give_back(version, share_dropped) > static_cast<double>(version.pages_at(kBottomLevel)) / 10;
 }
 
 }  // namespace
 
 // Ends the merges that have nothing left to do, and begins those that are due.
 void LevelKeeper::begin_merges(const LevelVersion& version, Work& work) {
-  const bool settle =
-      settle_all_ || has_dense_tombstones(version) || (settling_ != 0 && untidy(version, work.share_dropped));
+  const bool settle = settle_all_ || has_dense_tombstones(version) ||
+                      (settling_ != 0 && untidy(version, work.share_dropped)) ||
+                      (publisher_.short_of_space() && pages_to_give_back(version, work.share_dropped) >= 1);
   for (unsigned level = 0; level < kBottomLevel; ++level) {
     std::optional<Compaction>& merge = work.merges[level];
     if (merge && merge->done(version)) {
@@ -179,7 +202,9 @@ Compaction* LevelKeeper::next_merge(TableState& table, Work& work) {
 Task<Status> LevelKeeper::step(TableId id, bool& worked) {
   TableState* const table = tables_.find(id);
   Work& work = work_[id];
-  if (table == nullptr || !work.failure || table->newest().height == 0) co_return Status();
+  if (table == nullptr || table->newest().height == 0) co_return Status();
+  hold_up_writers(*table, work);
+  if (!work.failure) co_return Status();
   if (!table->newest().content) {
     const TablePin pin(*table);
     co_await check(publisher_.load(*table));
@@ -190,7 +215,8 @@ Task<Status> LevelKeeper::step(TableId id, bool& worked) {
   const std::int64_t began_ns = core_.now_ns();
   CompactionStats spent;
   update_pressure();
-  Status done = co_await run_slice(id, *merge, spent);
+  Status done = co_await run_slice(id, *merge, SpaceUse::ordinary, spent);
+  if (done.code() == Errc::no_space) done = co_await make_room(id, work, spent);
   update_pressure();
   spent.ns = static_cast<std::uint64_t>(core_.now_ns() - began_ns);
   work.stats.add(spent);
@@ -198,25 +224,109 @@ Task<Status> LevelKeeper::step(TableId id, bool& worked) {
   co_return done;
 }
 
-Task<Status> LevelKeeper::run_slice(TableId id, Compaction& merge, CompactionStats& spent) {
-  Committer& committer = publisher_.committer();
-  PageWriter ahead(publisher_.space(), store_.cache(), staging_.buffers, staging_.buffer_bytes,
-                   committer.record().page.file_id, committer.building());
-  ahead.build_ahead(committer.lane());
+// The device is full. First what only the fallback superblock holds, then what small runs waste, then what newer ones
+// hide; then it has to wait.
+Task<Status> LevelKeeper::make_room(TableId id, Work& work, CompactionStats& spent) {
+  bool released = false;
+  co_await check(publisher_.release_fallback(released));
+  if (released) co_return Status();
+  for (;;) {
+    TableState* const table = tables_.find(id);
+    if (table == nullptr || stopping_) co_return Status();
+    std::optional<CompactionPlan> small = pick_smallest_runs(version_of(table->newest()));
+    if (small) {
+      Compaction merge(store_, std::move(*small));
+      Status merged = co_await run_slice(id, merge, SpaceUse::reserve, spent);
+      if (merged.code() != Errc::no_space) co_return merged;
+    }
+    const std::optional<SstableId> next = next_to_tidy(version_of(table->newest()), work);
+    if (!next) co_return Error(Errc::no_space, rt::str("merges of table \"", table->name(), "\" find no space"));
+    Status done = co_await tidy(id, *next, spent);
+    if (done.code() != Errc::no_space) co_return done;
+  }
+}
+
+// From the newest run down: what it gives back is soon room for larger ones.
+std::optional<SstableId> LevelKeeper::next_to_tidy(const LevelVersion& version, Work& work) const {
+  if (std::exchange(work.tidied_below, version.next_run()) != version.next_run()) work.tidied.clear();
+  for (const LevelRun& run : version.runs()) {
+    for (const SstablePtr& table : run.tables) {
+      if (work.tidied.contains(table->id) || !may_be_tidied(version, run, *table)) continue;
+      work.tidied.insert(table->id);
+      return table->id;
+    }
+  }
+  return std::nullopt;
+}
+
+// A table whose merges have failed for good. Its level 0 grows with every flush: see Errors.
+void LevelKeeper::hold_up_writers(TableState& table, const Work& work) const {
+  constexpr double kRunsMax = 4;  // levels 0 full of runs
+  constexpr std::int64_t kDelayNsMax = 100'000'000;
+  const bool failed = !work.failure && !worth_retrying(work.failure.code());
+  double excess = 0;
+  if (failed && table.newest().content) {
+    excess = static_cast<double>(version_of(table.newest()).runs_at(0)) / work.policy.flush_runs;
+  }
+  if (excess <= 1) {
+    if (table.backlog() != nullptr) table.set_backlog(nullptr);
+    return;
+  }
+  auto backlog = std::make_unique<TableBacklog>();
+  backlog->flush_delay_ns =
+      static_cast<std::int64_t>(std::min(1.0, (excess - 1) / (kRunsMax - 1)) * static_cast<double>(kDelayNsMax));
+  if (excess >= kRunsMax) {
+    backlog->refusal =
+        work.failure.error().within(rt::str("table \"", table.name(), "\" takes no more writes: its merges fail"));
+  }
+  table.set_backlog(std::move(backlog));
+}
+
+Task<Status> LevelKeeper::run_slice(TableId id, Compaction& merge, SpaceUse use, CompactionStats& spent) {
+  const std::unique_ptr<PageWriter> ahead = writer_ahead(use);
   LevelEdit edit;
   const ViewRef view(views_);  // its pages stay while they are read
   const TableRoot root = tables_.find(id)->newest();
   const std::uint64_t entries_before = merge.entries_read();
-  Status done = co_await merge.build_slice(root, ahead, edit);
-  spent.entries = merge.entries_read() - entries_before;
-  if (done && stopping_) done = Errc::cancelled;
+  Status done = co_await merge.build_slice(root, *ahead, edit);
+  spent.entries += merge.entries_read() - entries_before;
   bool published = false;
-  if (done) done = co_await publish(id, ahead, edit, spent, published);
+  done = co_await finish_slice(id, *ahead, std::move(done), edit, spent, published);
   if (published) merge.published();
-  co_await ahead.abandon();  // what was published is no longer its own
-  spent.slices = 1;
-  spent.pages_written += ahead.stats().pages;
   publisher_.slice_done();
+  co_return done;
+}
+
+Task<Status> LevelKeeper::tidy(TableId id, SstableId sstable, CompactionStats& spent) {
+  const std::unique_ptr<PageWriter> ahead = writer_ahead(SpaceUse::reserve);
+  LevelEdit edit;
+  const ViewRef view(views_);
+  const TableRoot root = tables_.find(id)->newest();
+  Status done = co_await tidy_sstable(store_, root, sstable, *ahead, edit);
+  bool published = false;
+  done = co_await finish_slice(id, *ahead, std::move(done), edit, spent, published);
+  co_return done;
+}
+
+std::unique_ptr<PageWriter> LevelKeeper::writer_ahead(SpaceUse use) {
+  Committer& committer = publisher_.committer();
+  auto writer =
+      std::make_unique<PageWriter>(publisher_.space(), store_.cache(), staging_.buffers, staging_.buffer_bytes,
+                                   committer.record().page.file_id, committer.building());
+  writer->build_ahead(committer.lane());
+  writer->use(use);
+  return writer;
+}
+
+// What was built, published or given up.
+Task<Status> LevelKeeper::finish_slice(TableId id, PageWriter& ahead, Status built, const LevelEdit& edit,
+                                       CompactionStats& spent, bool& published) {
+  Status done = std::move(built);
+  if (done && stopping_) done = Errc::cancelled;
+  if (done) done = co_await publish(id, ahead, edit, spent, published);
+  co_await ahead.abandon();  // what was published is no longer its own
+  ++spent.slices;
+  spent.pages_written += ahead.stats().pages;
   co_return done;
 }
 

@@ -12,15 +12,26 @@
 //   as
 //      long as it takes only beyond twice as many.
 //
+//   3. What takes of the reserve gives back more by the same commit.
+//
+// When a flush has found no space, a table is merged as soon as that gives anything back: tombstones become room. Where
+// a merge finds no space either, the smallest runs of level 0 become one, and sstables are tidied one by one, with the
+// reserve (levels/tidy.h). What that cannot do: keep more of an sstable (half a write buffer, up to 16 MiB) than is
+// free, the reserve included.
+//
 // Errors     no_space, busy and resource are tried again after 100 ms; any other stops the compaction of that table,
-//            which goes on taking writes, and is logged.
+//            and is logged. It goes on taking writes, more and more slowly, until its level 0 is four times as long as
+//            a merge would find it; then it refuses them with that error, which names the sstable. Reads go on.
+//            settle() tries again, and so does the next open.
 // Suspends   everywhere; runs at background priority.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
+#include <set>
 
 #include <cambium/rt/event.h>
 #include <cambium/rt/task.h>
@@ -76,8 +87,10 @@ class LevelKeeper {
   struct Work {
     std::array<std::optional<Compaction>, kBottomLevel> merges;  // by the level they come from
     CompactionPolicy policy;
-    TableTraffic seen;         // when the policy was chosen last
-    double share_dropped = 1;  // by the last merge into the bottom
+    TableTraffic seen;           // when the policy was chosen last
+    double share_dropped = 1;    // by the last merge into the bottom
+    std::set<SstableId> tidied;  // or found to be tidy, since the newest flush, which made `tidied_below`
+    std::uint32_t tidied_below = 0;
     Status failure;
     CompactionStats stats;
   };
@@ -86,7 +99,14 @@ class LevelKeeper {
   static void choose_policy(const TableState& table, Work& work);
   void begin_merges(const LevelVersion& version, Work& work);
   Compaction* next_merge(TableState& table, Work& work);
-  Task<Status> run_slice(TableId id, Compaction& merge, CompactionStats& spent);
+  Task<Status> run_slice(TableId id, Compaction& merge, SpaceUse use, CompactionStats& spent);
+  Task<Status> make_room(TableId id, Work& work, CompactionStats& spent);
+  std::optional<SstableId> next_to_tidy(const LevelVersion& version, Work& work) const;
+  Task<Status> tidy(TableId id, SstableId sstable, CompactionStats& spent);
+  void hold_up_writers(TableState& table, const Work& work) const;
+  std::unique_ptr<PageWriter> writer_ahead(SpaceUse use);
+  Task<Status> finish_slice(TableId id, PageWriter& ahead, Status built, const LevelEdit& edit, CompactionStats& spent,
+                            bool& published);
   Task<Status> publish(TableId id, PageWriter& ahead, const LevelEdit& edit, CompactionStats& spent, bool& published);
   double excess_of(const TableState& table, const Work& work) const noexcept;
   bool far_behind() const noexcept;

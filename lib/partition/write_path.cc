@@ -50,13 +50,15 @@ Status PartitionState::check_write(Bytes key, std::size_t value_bytes) const {
   return {};
 }
 
-// Are all of its tables there?
+// Are all of its tables there, and do they take writes?
 Status PartitionState::check_tables(const WriteBatch& batch) noexcept {
   TableId seen = kDefaultTable;
   for (const WriteBatch::Write& write : batch.writes()) {
     if (write.table == seen) continue;
     seen = write.table;
-    if (tables.find_live(seen) == nullptr) return no_table(seen);
+    const TableState* const table = tables.find_live(seen);
+    if (table == nullptr) return no_table(seen);
+    if (table->backlog() != nullptr && !table->backlog()->refusal) return table->backlog()->refusal;
   }
   return {};
 }
@@ -176,6 +178,8 @@ Op<void> PartitionState::write_one(TableState& table, Bytes key, Bytes value, Wr
   ok = accepts_writes();
   if (!ok) [[unlikely]]
     return ok;
+  if (table.backlog() != nullptr && !table.backlog()->refusal) [[unlikely]]
+    return table.backlog()->refusal;
   if (!buffers->active().reserve_value(value.size())) [[unlikely]] {
     return Error(Errc::resource, rt::str("no memory for a value of ", value.size(), " bytes"));
   }

@@ -35,8 +35,9 @@
 
 namespace cambium {
 
-// What a commit may take of the free pages: all but the reserve, or the reserve too.
-enum class SpaceUse : std::uint8_t { ordinary, reserve };
+// What a commit may take of the free pages: all but the reserve; half of that too, for tombstones, which make room only
+// when a merge has dropped them; or all of it, for what gives back at least as much.
+enum class SpaceUse : std::uint8_t { ordinary, tombstones, reserve };
 
 class SpaceMap {
  public:
@@ -71,9 +72,9 @@ class SpaceMap {
 
   // Free pages that only commits may take which give pages back in the end (SpaceUse::reserve): on a full device
   // deletes and compaction must work. A commit of one change takes a path of the table and one of the catalog, far
-  // below the minimum; larger ones are cut to fit by who makes them.
+  // below the minimum; larger ones are cut to fit by who makes them. The most is what the largest sstable has.
   static constexpr std::uint64_t kReservePagesMin = 16;
-  static constexpr std::uint64_t kReservePagesMax = 1024;
+  static constexpr std::uint64_t kReservePagesMax = 4096;
   std::uint64_t reserve_pages() const noexcept {
     return std::clamp(file_pages_ / 64, kReservePagesMin, kReservePagesMax);
   }

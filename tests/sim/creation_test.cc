@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "space/creation.h"
+#include "support/kinds.h"
 #include "support/seed.h"
 
 namespace cambium::test {
@@ -23,14 +24,20 @@ constexpr std::string_view kFile = "new.cambium";
 
 Options options_for(OpenMode mode) { return {.path = kFile, .mode = mode, .memory_bytes = 1 * MiB}; }
 
-Task<Status> open_and_use(Core& core, const Options& options, std::string_view key) {
+// A batch over both kinds of tables.
+Task<Status> open_and_use(Core& core, const Options& options) {
   Partition db = co_await check(Partition::open(core, options));
   co_await check(db.check());
-  co_await check(db.put(key, "value"));
+  const Table levels = co_await check(table_of(db, TableKind::levels));
+  WriteBatch batch;
+  batch.put("key", "value").put(levels, "key", "value");
+  co_await check(db.write(batch));
   co_await check(db.flush());
-  Value value = co_await check(db.get(key));
-  if (!value) co_return Error(Errc::corruption, "what was put is not there");
-  value = Value();
+  const Table tables[] = {db.default_table(), levels};
+  for (const Table& table : tables) {
+    const Value value = co_await check(db.get(table, "key"));
+    if (!value) co_return Error(Errc::corruption, "what was put is not there");
+  }
   Status closed = co_await db.close();
   co_return closed;
 }
@@ -39,7 +46,7 @@ Status use(SimDisk& disk, OpenMode mode, std::uint64_t seed, bool read_only = fa
   const std::unique_ptr<Core> core = disk.make_core({.seed = seed});
   Options options = options_for(mode);
   options.read_only = read_only;
-  const Status done = core->run(open_and_use(*core, options, "key"));
+  const Status done = core->run(open_and_use(*core, options));
   core->drain();
   return done;
 }

@@ -126,18 +126,6 @@ Outcome use_disk(SimDisk& disk) {
   return outcome;
 }
 
-bool names(const Status& status, std::uint64_t page) {
-  if (status) return false;
-  const std::string text(status.error().message());
-  return text.find(kFile) != std::string::npos && text.find(rt::str("page ", page)) != std::string::npos;
-}
-bool lists(const CheckReport& report, std::uint64_t page) {
-  for (const Damage& damage : report.damages) {
-    if (damage.page == page && damage.reason.find(kFile) != std::string::npos) return true;
-  }
-  return false;
-}
-
 struct Forged {
   SimDisk disk = filled().clone();
   PageForger forger{disk, kFile};
@@ -176,10 +164,10 @@ TEST_CASE("forged: a child pointer beyond the file, into the superblocks or into
   CHECK(outcome.corrupt > 0);
   CHECK(outcome.absent == 0);
   CHECK(outcome.corrupt + outcome.right == kKeys);
-  CHECK(names(outcome.scan, target));
-  CHECK(lists(outcome.report, target));
+  CHECK(names(outcome.scan, kFile, target));
+  CHECK(lists(outcome.report, kFile, target));
   CHECK(outcome.report.entries != 0);
-  CHECK(names(outcome.flush, target));
+  CHECK(names(outcome.flush, kFile, target));
 }
 
 TEST_CASE("forged: a root of a table that lies nowhere is refused at open, and the file is not changed") {
@@ -244,9 +232,9 @@ TEST_CASE("forged: a child pointer back to an ancestor is corruption, cached or 
   require_contained(outcome);
   CHECK(outcome.corrupt > 0);
   CHECK(outcome.corrupt + outcome.right == kKeys);
-  CHECK(names(outcome.scan, ancestor));
-  CHECK(lists(outcome.report, ancestor));
-  CHECK(names(outcome.flush, ancestor));
+  CHECK(names(outcome.scan, kFile, ancestor));
+  CHECK(lists(outcome.report, kFile, ancestor));
+  CHECK(names(outcome.flush, kFile, ancestor));
 }
 
 TEST_CASE("forged: one leaf under two parents is corruption for check and for the commit that frees it twice") {
@@ -291,10 +279,10 @@ TEST_CASE("forged: keys outside of their separators are corruption for get, scan
   require_contained(outcome);
   CHECK(outcome.corrupt > 0);
   CHECK(outcome.absent == 0);
-  CHECK(names(outcome.scan, leaf));
+  CHECK(names(outcome.scan, kFile, leaf));
   CHECK(outcome.reverse_scan.code() == Errc::corruption);
-  CHECK(lists(outcome.report, leaf));
-  CHECK(names(outcome.flush, leaf));
+  CHECK(lists(outcome.report, kFile, leaf));
+  CHECK(names(outcome.flush, kFile, leaf));
 }
 
 // A key under which a long value hangs.
@@ -329,8 +317,8 @@ TEST_CASE("forged: the extents of a long value beyond the file, or in the space 
   require_contained(outcome);
   CHECK(outcome.corrupt == 1);
   CHECK(outcome.right == kKeys - 1);
-  CHECK(names(outcome.scan, target));
-  CHECK(lists(outcome.report, target));
+  CHECK(names(outcome.scan, kFile, target));
+  CHECK(lists(outcome.report, kFile, target));
 }
 
 TEST_CASE(
@@ -369,8 +357,8 @@ TEST_CASE("forged: entries of a kind that trees do not hold are corruption, not 
   require_contained(outcome);
   CHECK(outcome.corrupt > 0);
   CHECK(outcome.absent == 0);
-  CHECK(names(outcome.scan, leaf));
-  CHECK(lists(outcome.report, leaf));
+  CHECK(names(outcome.scan, kFile, leaf));
+  CHECK(lists(outcome.report, kFile, leaf));
 }
 
 TEST_CASE("forged: counts that lie in the catalog's row are found by check; everything stays readable") {
@@ -410,8 +398,8 @@ TEST_CASE("forged: a bitmap that calls a leaf or a branch free stops writing bef
   require_contained(outcome);
   CHECK(outcome.right == kKeys);
   CHECK(outcome.scanned == kKeys);
-  CHECK(lists(outcome.report, page));
-  CHECK(names(outcome.flush, page));
+  CHECK(lists(outcome.report, kFile, page));
+  CHECK(names(outcome.flush, kFile, page));
   CHECK(outcome.later.code() == Errc::corruption);
   CHECK(outcome.right_afterwards == kKeys / 3);
 }

@@ -14,15 +14,6 @@
 namespace cambium::test {
 namespace {
 
-constexpr Options options_of(WalMode mode) {
-  return {.wal = mode,
-          .memory_bytes = 1 * MiB,
-          .write_buffer_bytes = 64 * KiB,
-          .cache_bytes = 256 * KiB,
-          .wal_bytes_max = 128 * KiB};
-}
-
-std::string key_of(std::uint64_t i) { return rt::str("key ", 100'000 + i); }
 std::string value_of(std::uint64_t i, std::uint64_t round) {
   return rt::str(i, " in round ", round, std::string(20 + i * 37 % 500, 'v'));
 }
@@ -32,8 +23,8 @@ Task<Status> flush_and_compact(Core&, TracedPartition& db) {
   const Table events = co_await check(db.table("events", {.kind = TableKind::levels}));
   for (std::uint64_t round = 0; round < 16; ++round) {
     WriteBatch batch;
-    for (std::uint64_t i = 0; i < 12; ++i) batch.put(events, key_of((round * 7 + i * 5) % 60), value_of(i, round));
-    batch.del(events, key_of(round * 3 % 60));
+    for (std::uint64_t i = 0; i < 12; ++i) batch.put(events, crash_key((round * 7 + i * 5) % 60), value_of(i, round));
+    batch.del(events, crash_key(round * 3 % 60));
     batch.put(rt::str("batch ", round), "of the default table");
     co_await check(db.write(batch));
     co_await check(db.flush());
@@ -50,9 +41,9 @@ Task<Status> long_values(Core&, TracedPartition& db) {
   for (std::uint64_t round = 0; round < 9; ++round) {
     for (std::uint64_t i = 0; i < 4; ++i) {
       const std::string value(i % 2 == 0 ? 3000 + round * 100 : 40, 'l');
-      co_await check(db.put(events, key_of((round + i * 3) % 9), value));
+      co_await check(db.put(events, crash_key((round + i * 3) % 9), value));
     }
-    co_await check(db.del(events, key_of(round % 9)));
+    co_await check(db.del(events, crash_key(round % 9)));
     co_await check(db.flush());
   }
   Status settled = co_await db.settle();
@@ -63,7 +54,7 @@ Task<Status> long_values(Core&, TracedPartition& db) {
 Task<Status> fill_and_delete(Core&, TracedPartition& db) {
   const Table events = co_await check(db.table("events", {.kind = TableKind::levels}));
   for (std::uint64_t i = 0; i < 500; ++i) {
-    co_await check(db.put(events, key_of(i * 7 % 500), std::string(1000, 'v')));
+    co_await check(db.put(events, crash_key(i * 7 % 500), std::string(1000, 'v')));
     if (i % 100 == 99) {
       co_await check(db.flush({.trim = false}));
     }
@@ -71,7 +62,7 @@ Task<Status> fill_and_delete(Core&, TracedPartition& db) {
   co_await check(db.settle());
   for (std::uint64_t i = 0; i < 500; ++i) {
     if (i % 5 != 0) {
-      co_await check(db.del(events, key_of(i)));
+      co_await check(db.del(events, crash_key(i)));
     }
   }
   Status flushed = co_await db.flush({.trim = false});
@@ -80,7 +71,7 @@ Task<Status> fill_and_delete(Core&, TracedPartition& db) {
 Task<Status> compact_file(Core&, TracedPartition& db) {
   const Table events = co_await check(db.table("events"));
   for (std::uint64_t round = 0; round < 5; ++round) {
-    co_await check(db.put(events, key_of(round), rt::str("round ", round)));
+    co_await check(db.put(events, crash_key(round), rt::str("round ", round)));
     co_await check(db.flush({.trim = false}));
   }
   co_await check(db.settle());
@@ -104,9 +95,9 @@ Task<Status> random_batches(Core& core, TracedPartition& db) {
       const Table& table = tables[random.below(tables.size())];
       const std::uint64_t key = random.below(40);
       if (random.below(4) == 0) {
-        batch.del(table, key_of(key));
+        batch.del(table, crash_key(key));
       } else {
-        batch.put(table, key_of(key),
+        batch.put(table, crash_key(key),
                   random.below(12) == 0 ? std::string(2000 + key * 100, 'l') : value_of(key, round));
       }
     }
@@ -128,23 +119,23 @@ Task<Status> random_batches(Core& core, TracedPartition& db) {
 
 TEST_CASE("power cut: at every step of flushes and compactions of a level store, without a log",
           "[cut-levels][S02][F09][F10][F11][L09]") {
-  expect_survival({"levels, no log", options_of(WalMode::none), nullptr, &flush_and_compact});
+  expect_survival({"levels, no log", crash_options(WalMode::none), nullptr, &flush_and_compact});
 }
 TEST_CASE("power cut: at every step of flushes and compactions of a level store, with a log that waits",
           "[cut-levels][S02][F10][L03]") {
-  expect_survival({"levels, log", options_of(WalMode::sync), nullptr, &flush_and_compact, nullptr, true});
+  expect_survival({"levels, log", crash_options(WalMode::sync), nullptr, &flush_and_compact, nullptr, true});
 }
 TEST_CASE("power cut: at every step of compactions that carry and drop long values", "[cut-levels][S02][S13][F10]") {
-  expect_survival({"levels, long values", options_of(WalMode::none), nullptr, &long_values});
+  expect_survival({"levels, long values", crash_options(WalMode::none), nullptr, &long_values});
 }
 TEST_CASE("power cut: at every step of moving sstables out of the end of the file", "[cut-levels][S02][F10]") {
-  expect_survival({"levels, file compaction", options_of(WalMode::none), &fill_and_delete, &compact_file});
+  expect_survival({"levels, file compaction", crash_options(WalMode::none), &fill_and_delete, &compact_file});
 }
 TEST_CASE("power cut: at every step of random batches over two trees and two level stores",
           "[cut-levels][S02][S09][F09][F10]") {
   const WalMode mode = GENERATE(WalMode::none, WalMode::batched);
-  expect_survival(
-      {mode == WalMode::none ? "a mix, no log" : "a mix, log in batches", options_of(mode), nullptr, &random_batches});
+  expect_survival({mode == WalMode::none ? "a mix, no log" : "a mix, log in batches", crash_options(mode), nullptr,
+                   &random_batches});
 }
 
 }  // namespace

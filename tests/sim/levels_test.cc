@@ -229,6 +229,78 @@ TEST_CASE("levels: a bit that flipped anywhere in sstables, filters or the manif
   CHECK(found >= 15);  // of some thirty pages in use
 }
 
+// ---- merges that fail
+// ------------------------------------------------------------------------------------------------
+
+Task<Status> one_run(Core& core) {
+  Partition db = co_await check(open_levels(core));
+  const Table table = co_await check(db.table("hurt", {.kind = TableKind::levels}));
+  co_await check(db.put(table, "in the damaged page", std::string(300, 'd')));
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+// Until the table says that it takes no more.
+Task<Status> write_over_damage(Core& core, std::uint64_t& runs, std::string& refusal) {
+  Partition db = co_await check(open_levels(core));
+  const Table table = co_await check(db.table("hurt"));
+  const Table other = co_await check(db.table("other", {.kind = TableKind::levels}));
+  Status put;
+  for (std::uint64_t i = 0; put && i < 3000; ++i) {
+    put = co_await db.put(table, key_of(i % 500), std::string(100, 'v'));
+    if (put && i % 20 == 19) put = co_await db.flush({.trim = false});
+    if (put) put = co_await db.put(other, key_of(i % 500), std::string(100, 'o'));
+  }
+  if (put.code() != Errc::corruption) co_return put ? Error(Errc::io, "nobody was told") : put;
+  refusal = put.error().message();
+  const Result<TableStats> stats = db.table_stats(table);
+  runs = stats ? stats.value().runs : 0;
+
+  // Reads go on, and so does what else there is; the refused write is not there.
+  WriteBatch both;
+  both.put(other, "a batch", "1").put(table, "a batch", "1");
+  const Status batch = co_await db.write(both);
+  CHECK(batch.code() == Errc::corruption);
+  Value value = co_await check(db.get(other, "a batch"));
+  CHECK(!value);
+  value = co_await check(db.get(table, key_of(1)));
+  CHECK(value.view() == std::string(100, 'v'));
+  value = Value();
+  co_await check(db.put(other, "more", "1"));
+  co_await check(db.flush());
+  const Status settled = co_await db.settle();
+  CHECK(settled.code() == Errc::corruption);
+  co_await check(db.drop_table("hurt"));
+  co_await check(db.flush());
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+// It used to take writes until the device was full.
+TEST_CASE("levels: a table whose merges fail slows its writers down, then refuses them and names the sstable",
+          "[F11][F12]") {
+  const QuietLog quiet;
+  SimDisk disk;
+  const std::unique_ptr<Core> core = disk.make_core({.seed = 4, .eager = true});
+  std::uint64_t runs = 0;
+  std::string refusal;
+  REQUIRE(core->run(one_run(*core)));
+  const std::string bytes = disk.peek("levels.cambium", 0, disk.file_size("levels.cambium"));
+  const std::size_t at = bytes.find(std::string(300, 'd'));
+  REQUIRE(at != std::string::npos);
+  disk.flip_bit("levels.cambium", at, 3);
+  const Status done = core->run(write_over_damage(*core, runs, refusal));
+  core->drain();
+  INFO(std::string(done ? "" : done.error().message()));
+  REQUIRE(done);
+  INFO(refusal);
+  CHECK(refusal.find("table \"hurt\" takes no more writes") != std::string::npos);
+  CHECK(refusal.find("sstable 1: page ") != std::string::npos);
+  CHECK(refusal.find("levels.cambium") != std::string::npos);
+  CHECK(runs >= 30);
+  CHECK(runs <= 36);
+}
+
 // ---- small flushes over a large bottom ------------------------------------------------------------------------------
 
 constexpr std::uint64_t kModelKeys = 900;
@@ -320,6 +392,66 @@ Task<Status> live_once(Core& core, rt::Random& random, bool long_values, Model& 
   co_await core.sleep_ns(static_cast<std::int64_t>(random.below(600)) * kSimTickNs);
   Status closed = co_await db.close();
   co_return closed;
+}
+
+// The same on a device that is full for most of the time: what it refuses is not there, everything else is.
+Task<Status> live_without_room(Core& core, SimDisk& disk, rt::Random& random, bool long_values, Model& model,
+                               std::uint64_t& refused) {
+  Partition db = co_await check(Partition::open(core, kTiny));
+  const Table table = co_await check(db.table("t", {.kind = TableKind::levels}));
+  co_await check(agrees(db, table, model));
+  disk.set_capacity_bytes(disk.allocated_bytes() + random.below(400) * KiB);
+  const std::uint64_t flushes = 10 + random.below(60);
+  for (std::uint64_t i = 0; i < flushes; ++i) {
+    const bool deleting = random.below(3) == 0;
+    const std::uint64_t first = random.below(kModelKeys);
+    const std::uint64_t writes = 10 + random.below(deleting ? 200 : 60);
+    for (std::uint64_t n = 0; n < writes; ++n) {
+      const std::string key = key_of(deleting ? (first + n) % kModelKeys : random.below(kModelKeys));
+      std::string value(long_values && random.below(20) == 0 ? 3000 : 300, static_cast<char>('a' + random.below(26)));
+      Op<void> write = deleting ? db.del(table, key) : db.put(table, key, value);
+      const Status done = co_await write;
+      if (!done && done.code() != Errc::no_space) co_return done;
+      refused += done ? 0u : 1u;
+      if (done && deleting) model.erase(key);
+      if (done && !deleting) model[key] = std::move(value);
+    }
+    const Status flushed = co_await db.flush({.trim = false});
+    if (!flushed && flushed.code() != Errc::no_space) co_return flushed;
+    if (random.below(8) == 0) {
+      co_await check(agrees(db, table, model));
+      co_await check(db.check());
+    }
+  }
+  disk.set_capacity_bytes(~std::uint64_t{0});
+  co_await core.sleep_ns(1'000'000'000);
+  co_await check(db.flush({.trim = false}));
+  co_await check(agrees(db, table, model));
+  co_await check(db.check());
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+TEST_CASE("levels: on a full device deletes make room, and what is there agrees with a map", "[F11][S11]") {
+  const bool long_values = GENERATE(false, true);
+  const std::uint64_t seed = test_seed(58);
+  CAPTURE(long_values);
+  INFO("replay: " << replay_command("test_sim", seed));
+  const std::uint64_t lives = number_from_environment("CAMBIUM_MODEL_OPERATIONS", 200'000) / 5'000;
+  rt::Random random(seed);
+  Model model;
+  SimDisk disk;
+  std::uint64_t refused = 0;
+  for (std::uint64_t life = 0; life < lives; ++life) {
+    CAPTURE(life);
+    add_effort();
+    const std::unique_ptr<Core> core = disk.make_core({.seed = seed + life});
+    const Status done = core->run(live_without_room(*core, disk, random, long_values, model, refused));
+    core->drain();
+    INFO(std::string(done ? "" : done.error().message()));
+    REQUIRE(done);
+  }
+  CHECK(refused > 0);
 }
 
 TEST_CASE("levels: small flushes over a large bottom, left off in the middle of merges, agree with a map",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // I/O errors with a write-ahead log: each write, sync and resize of a workload fails once or for ever, then the power
-// is cut. What had been acknowledged by then is there; everybody who waited got an answer.
+// is cut. What had been acknowledged by then is there; everybody who waited got an answer. The keys live in a tree and
+// in a level store, half of them in each.
 #include <catch2/catch.hpp>
 
 #include <cstdio>
@@ -13,6 +14,7 @@
 #include "base/text.h"
 #include "support/effort.h"
 #include "support/figures.h"
+#include "support/kinds.h"
 #include "support/seed.h"
 #include "support/version_log.h"
 
@@ -27,6 +29,14 @@ constexpr Options with_log(WalMode mode) {
           .cache_bytes = 128 * KiB,
           .wal_bytes_max = 128 * KiB};
 }
+
+// Where the keys live.
+struct Tables {
+  explicit Tables(Partition& db, Table of_levels) : tree(db.default_table()), levels(std::move(of_levels)) {}
+  const Table& of(Bytes key) const { return kind_of(Home::mixed, key) == TableKind::tree ? tree : levels; }
+  Table tree;
+  Table levels;
+};
 
 // One write, and what became of it.
 struct Written {
@@ -48,7 +58,7 @@ struct History {
     for (std::size_t i = 0; i < writes.size(); ++i) {
       if (i == durable) log.acknowledge(log.submitted());
       if (!writes[i].taken) continue;
-      log.put("default", writes[i].key, writes[i].value);
+      log.put(table_name_of(kind_of(Home::mixed, writes[i].key)), writes[i].key, writes[i].value);
       log.submit();
     }
     if (durable == writes.size()) log.acknowledge(log.submitted());
@@ -59,14 +69,14 @@ struct History {
 // An error tells that a write is not durable, not whether it was taken: no room (in the log, in the buffers) refuses
 // it; a flush that failed leaves it in its buffer, and a later one takes it along. A read knows, or waits with the
 // write for what will not come.
-Task<void> see_what_was_taken(Partition& db, Written& written) {
-  Result<Value> found = co_await db.get(written.key);
+Task<void> see_what_was_taken(Partition& db, const Tables& tables, Written& written) {
+  Result<Value> found = co_await db.get(tables.of(written.key), written.key);
   if (found) written.taken = *found && found->view() == written.value;
 }
 
 // Three writers at a time; errors are answers. `ends_writing`: after the first there is nothing but errors, and what
 // was refused last may be there after all, or not.
-Task<void> write_rounds(Partition& db, WalMode mode, bool ends_writing, History& history) {
+Task<void> write_rounds(Partition& db, const Tables& tables, WalMode mode, bool ends_writing, History& history) {
   bool refused = false;
   for (int round = 0; round < 30; ++round) {
     const std::size_t first = history.writes.size();
@@ -74,7 +84,8 @@ Task<void> write_rounds(Partition& db, WalMode mode, bool ends_writing, History&
     for (int i = 0; i < 3; ++i) {
       const std::string value(static_cast<std::size_t>(600 + 900 * i), static_cast<char>('a' + round % 26));
       history.writes.push_back({rt::str("key ", (round * 5 + i) % 40), value});
-      writes.push_back(db.put(history.writes.back().key, value, {.durable = i == 2}));
+      const std::string& key = history.writes.back().key;
+      writes.push_back(db.put(tables.of(key), key, value, {.durable = i == 2}));
     }
     bool all = true;
     for (std::size_t i = 0; i < writes.size(); ++i) {
@@ -85,7 +96,7 @@ Task<void> write_rounds(Partition& db, WalMode mode, bool ends_writing, History&
       if (done && (mode == WalMode::sync || i == 2)) history.durable = first + i + 1;
       history.resumed = history.resumed || (refused && done);
       if (!done && !ends_writing) {
-        co_await see_what_was_taken(db, history.writes[first + i]);
+        co_await see_what_was_taken(db, tables, history.writes[first + i]);
         refused = refused || !history.writes[first + i].taken;
       }
     }
@@ -102,8 +113,10 @@ Task<void> write_rounds(Partition& db, WalMode mode, bool ends_writing, History&
 
 Task<Status> run_with_fault(Core& core, SimDisk& disk, const SimFault& fault, WalMode mode, History& history) {
   Partition db = co_await check(Partition::open(core, with_log(mode)));
+  const Table levels = co_await check(table_of(db, TableKind::levels));
+  const Tables tables(db, levels);
   disk.plan(fault);
-  co_await write_rounds(db, mode, *fault.kind != rt::IoKind::resize, history);
+  co_await write_rounds(db, tables, mode, *fault.kind != rt::IoKind::resize, history);
   const Status closed = co_await db.close();  // tells the error again, but comes to an end
   if (closed) history.durable = history.writes.size();
   co_return Status();
@@ -187,8 +200,11 @@ TEST_CASE("errors: every write and sync beside a log fails; what was acknowledge
 // What open() finds: a file in which everything is durable.
 Task<Status> leave_a_file(Core& core, WalMode mode, bool close, ContentSum& content) {
   Partition db = co_await check(Partition::open(core, with_log(mode)));
+  const Table levels = co_await check(table_of(db, TableKind::levels));
+  const Tables tables(db, levels);
   for (int i = 0; i < 60; ++i) {
-    co_await check(db.put(rt::str("key ", i), std::string(700, 'v'), {.durable = i == 59}));
+    const std::string key = rt::str("key ", i);
+    co_await check(db.put(tables.of(key), key, std::string(700, 'v'), {.durable = i == 59}));
   }
   content = co_await check(content_of(db));
   Status done;
@@ -266,7 +282,12 @@ TEST_CASE("errors: every request of an open that begins, replays or ends a log f
 Task<Status> write_a_large_batch(Core& core, Options options) {
   Partition db = co_await check(Partition::open(core, options));
   WriteBatch batch;
-  for (int i = 0; i < 100; ++i) batch.put(rt::str("key ", i), std::string(1000, 'v'));
+  const Table levels = co_await check(table_of(db, TableKind::levels));
+  const Tables tables(db, levels);
+  for (int i = 0; i < 100; ++i) {
+    const std::string key = rt::str("key ", i);
+    batch.put(tables.of(key), key, std::string(1000, 'v'));
+  }
   Status written = co_await db.write(batch);
   co_return written;
 }

@@ -18,15 +18,6 @@
 namespace cambium::test {
 namespace {
 
-constexpr Options options_of(WalMode mode) {
-  return {.wal = mode,
-          .memory_bytes = 1 * MiB,
-          .write_buffer_bytes = 64 * KiB,
-          .cache_bytes = 128 * KiB,
-          .wal_bytes_max = 128 * KiB};
-}
-
-std::string key_of(std::uint64_t i) { return rt::str("key ", 100'000 + i); }
 std::string value_of(std::uint64_t i, std::uint64_t round) {
   return rt::str(i, " in round ", round, std::string(40 + i * 37 % 300, 'v'));
 }
@@ -37,8 +28,8 @@ constexpr TableKind kind_of(std::uint64_t i) { return i % 2 == 0 ? TableKind::le
 Task<Status> write_together(TracedPartition& db, const std::vector<Table>& tables, std::uint64_t round) {
   WriteBatch batch;
   for (std::size_t t = 0; t < tables.size(); ++t) {
-    for (std::uint64_t i = 0; i < 3; ++i) batch.put(tables[t], key_of(round * 5 + i + t), value_of(i + t, round));
-    batch.del(tables[t], key_of(round * 3 + t));
+    for (std::uint64_t i = 0; i < 3; ++i) batch.put(tables[t], crash_key(round * 5 + i + t), value_of(i + t, round));
+    batch.del(tables[t], crash_key(round * 3 + t));
   }
   batch.put(rt::str("batch ", round), "of the default table");
   Status done = co_await db.write(batch);
@@ -55,7 +46,7 @@ Task<Status> make_and_write(Core& core, TracedPartition& db) {
     co_await check(write_together(db, tables, round));
     for (std::uint64_t i = 0; i < 5; ++i) {
       const Table& table = tables[i % tables.size()];
-      co_await check(db.put(table, key_of(round + i), value_of(i, round)));
+      co_await check(db.put(table, crash_key(round + i), value_of(i, round)));
     }
     if (round % 4 == 3) {
       co_await check(db.flush());
@@ -69,7 +60,7 @@ Task<Status> two_tables(Core&, TracedPartition& db) {
   const Table live = co_await check(db.table("live", {.kind = TableKind::levels}));
   const Table other = co_await check(db.table("other"));
   for (std::uint64_t i = 0; i < 60; ++i) {
-    co_await check(db.put(i % 2 == 0 ? live : other, key_of(i), value_of(i, 0)));
+    co_await check(db.put(i % 2 == 0 ? live : other, crash_key(i), value_of(i, 0)));
   }
   co_return Status();
 }
@@ -79,7 +70,7 @@ Task<Status> rename_into_place(Core&, TracedPartition& db) {
   for (std::uint64_t round = 1; round <= 4; ++round) {
     const Table fresh = co_await check(db.table("fresh", {.kind = kind_of(round)}));
     for (std::uint64_t i = 0; i < 15; ++i) {
-      co_await check(db.put(fresh, key_of(i), value_of(i, round)));
+      co_await check(db.put(fresh, crash_key(i), value_of(i, round)));
     }
     co_await check(db.rename_table("live", rt::str("old ", round)));
     co_await check(db.rename_table("fresh", "live"));
@@ -95,9 +86,9 @@ Task<Status> a_long_table(Core&, TracedPartition& db) {
   const Table big = co_await check(db.table("long"));
   const Table other = co_await check(db.table("other"));
   for (std::uint64_t i = 0; i < 500; ++i) {
-    co_await check(db.put(big, key_of(i), std::string(i % 100 == 0 ? 6000 : 900, 'l')));
+    co_await check(db.put(big, crash_key(i), std::string(i % 100 == 0 ? 6000 : 900, 'l')));
     if (i % 10 == 0) {
-      co_await check(db.put(other, key_of(i), value_of(i, 0)));
+      co_await check(db.put(other, crash_key(i), value_of(i, 0)));
     }
   }
   co_return Status();
@@ -108,12 +99,12 @@ Task<Status> a_long_table(Core&, TracedPartition& db) {
 Task<Status> drop_and_go_on(Core& core, TracedPartition& db) {
   const Table other = co_await check(db.table("other"));
   for (std::uint64_t i = 0; i < 20; ++i) {
-    co_await check(db.put(other, key_of(i), value_of(i, 1)));
+    co_await check(db.put(other, crash_key(i), value_of(i, 1)));
   }
   co_await check(db.drop_table("long"));
   const Table again = co_await check(db.table("long", {.kind = TableKind::levels}));
   for (std::uint64_t i = 0; i < 10; ++i) {
-    co_await check(db.put(again, key_of(i), value_of(i, 2)));
+    co_await check(db.put(again, crash_key(i), value_of(i, 2)));
   }
   co_await core.sleep_ns(50'000'000);
   co_await check(db.flush());
@@ -139,7 +130,7 @@ Task<Status> opened_again(Core& core, TracedPartition& db) {
     co_await check(write_together(db, tables, round));
     co_await check(db.put(made, "last", rt::str(round)));
     co_await check(db.close());
-    Options options = options_of(modes[round]);
+    Options options = crash_options(modes[round]);
     options.path = kCrashFile;
     co_await check(db.open(core, options));
     co_await check(db.put(made, "after opening", rt::str(round)));
@@ -167,34 +158,34 @@ void explore(const CrashWorkload& workload) {
 }
 
 TEST_CASE("power cut: at every step of making tables and writing them together, without a log", "[S02]") {
-  explore({"tables, no log", options_of(WalMode::none), nullptr, &make_and_write});
+  explore({"tables, no log", crash_options(WalMode::none), nullptr, &make_and_write});
 }
 TEST_CASE("power cut: at every step of making tables and writing them together, with a log in batches", "[S02][S09]") {
-  explore({"tables, log in batches", options_of(WalMode::batched), nullptr, &make_and_write});
+  explore({"tables, log in batches", crash_options(WalMode::batched), nullptr, &make_and_write});
 }
 TEST_CASE("power cut: at every step of making tables and writing them together, with a log that waits", "[S02][S09]") {
-  explore({"tables, log", options_of(WalMode::sync), nullptr, &make_and_write, nullptr, true});
+  explore({"tables, log", crash_options(WalMode::sync), nullptr, &make_and_write, nullptr, true});
 }
 TEST_CASE("power cut: at every step of renaming a table into another's place, without a log", "[S02]") {
-  explore({"renaming, no log", options_of(WalMode::none), &two_tables, &rename_into_place});
+  explore({"renaming, no log", crash_options(WalMode::none), &two_tables, &rename_into_place});
 }
 TEST_CASE("power cut: at every step of renaming a table into another's place, with a log in batches", "[S02][S09]") {
-  explore({"renaming, log in batches", options_of(WalMode::batched), &two_tables, &rename_into_place});
+  explore({"renaming, log in batches", crash_options(WalMode::batched), &two_tables, &rename_into_place});
 }
 TEST_CASE("power cut: at every step of renaming a table into another's place, with a log that waits", "[S02][S09]") {
-  explore({"renaming, log", options_of(WalMode::sync), &two_tables, &rename_into_place, nullptr, true});
+  explore({"renaming, log", crash_options(WalMode::sync), &two_tables, &rename_into_place, nullptr, true});
 }
 TEST_CASE("power cut: at every step of dropping tables and freeing them, without a log", "[S02][S11]") {
-  explore({"dropping, no log", options_of(WalMode::none), &a_long_table, &drop_and_go_on});
+  explore({"dropping, no log", crash_options(WalMode::none), &a_long_table, &drop_and_go_on});
 }
 TEST_CASE("power cut: at every step of dropping tables and freeing them, with a log in batches", "[S02][S09]") {
-  explore({"dropping, log in batches", options_of(WalMode::batched), &a_long_table, &drop_and_go_on});
+  explore({"dropping, log in batches", crash_options(WalMode::batched), &a_long_table, &drop_and_go_on});
 }
 TEST_CASE("power cut: at every step of dropping tables and freeing them, with a log that waits", "[S02][S09]") {
-  explore({"dropping, log", options_of(WalMode::sync), &a_long_table, &drop_and_go_on, nullptr, true});
+  explore({"dropping, log", crash_options(WalMode::sync), &a_long_table, &drop_and_go_on, nullptr, true});
 }
 TEST_CASE("power cut: at every step of making tables under one mode of the log after the other", "[S02][S09][S17]") {
-  explore({"tables, opened again", options_of(WalMode::sync), nullptr, &opened_again});
+  explore({"tables, opened again", crash_options(WalMode::sync), nullptr, &opened_again});
 }
 
 }  // namespace

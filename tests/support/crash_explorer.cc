@@ -122,7 +122,7 @@ class Explorer {
   }
 
   void run(SimDisk& disk, VersionLog& log, bool preparing) {
-    TracedPartition db(log);
+    TracedPartition db(log, workload_.home);
     const std::unique_ptr<Core> core = disk.make_core(device());
     const Status done = core->run(run_script(*core, workload_, preparing, db));
     if (!done) violation(rt::str(preparing ? "prepare" : "run", " failed: ", done.error().message()));
@@ -311,6 +311,17 @@ class Explorer {
 
 }  // namespace
 
+std::string crash_key(std::uint64_t i) { return rt::str("key ", 100'000 + i); }
+
+std::string crash_value(std::uint64_t i, std::uint64_t round, std::size_t bytes) {
+  std::string value = rt::str(i, " in round ", round, " ");
+  rt::Random random(i * 977 + round);
+  const std::size_t text = value.size();
+  value.resize(std::max(bytes, text));
+  random.bytes(value.data() + text, value.size() - text);
+  return value;
+}
+
 CrashReport explore_crashes(const CrashWorkload& workload, std::uint64_t seed, std::uint64_t states) {
   return Explorer(workload, seed, states).explore();
 }
@@ -319,11 +330,13 @@ CrashReport expect_survival(const CrashWorkload& workload) {
   const std::uint64_t seed = test_seed(2024);
   const std::uint64_t states = number_from_environment("CAMBIUM_CRASH_STATES", 400'000) / kCrashWorkloads;
   CrashReport report = explore_crashes(workload, seed, states);
-  std::printf("%s\n", rt::str("power cuts: ", workload.name, ": ", report.states, " states at ", report.cuts, " of ",
-                              report.steps, " steps (", report.states_in_recovery, " inside recovery, ", report.unborn,
-                              " before the file was made), ", report.versions_seen, " versions recovered, ",
-                              report.fallbacks, " times by the older superblock")
-                          .c_str());
+  constexpr const char* kHomes[] = {"", ", on a level store", ", on both kinds"};
+  std::printf("%s\n",
+              rt::str("power cuts: ", workload.name, kHomes[static_cast<std::size_t>(workload.home)], ": ",
+                      report.states, " states at ", report.cuts, " of ", report.steps, " steps (",
+                      report.states_in_recovery, " inside recovery, ", report.unborn, " before the file was made), ",
+                      report.versions_seen, " versions recovered, ", report.fallbacks, " times by the older superblock")
+                  .c_str());
   report_figure("crash states", report.compared);
   INFO("replay: " << replay_command("test_sim", seed));
   for (const std::string& violation : report.violations) FAIL_CHECK(violation);

@@ -31,6 +31,19 @@ namespace cambium::test {
 
 inline constexpr Bytes kCrashFile = "crash.cambium";
 
+// Small parts, so that a workload of some hundred writes takes some hundred I/Os; of a log the smallest there is, in
+// segments of 64 KiB.
+constexpr Options crash_options(WalMode mode = WalMode::none, std::uint64_t wal_bytes = 128 * KiB) {
+  return {.wal = mode,
+          .memory_bytes = 1 * MiB,
+          .write_buffer_bytes = 64 * KiB,
+          .cache_bytes = 256 * KiB,
+          .wal_bytes_max = wal_bytes};
+}
+std::string crash_key(std::uint64_t i);
+// Differs by round, so that an old value in place of a new one changes the content.
+std::string crash_value(std::uint64_t i, std::uint64_t round, std::size_t bytes);
+
 struct CrashWorkload {
   const char* name;
   Options options;                                           // `path` and `mode` are filled in
@@ -38,6 +51,7 @@ struct CrashWorkload {
   Task<Status> (*run)(Core& core, TracedPartition& db);      // opened and closed around it; cut at every step
   void (*sabotage)(SimDisk& disk) = nullptr;                 // plans faults that the explorer has to notice
   bool fallback_keeps = false;  // the log has all that was acknowledged, also for the older superblock
+  Home home = Home::tree;       // of the keys that are written without a table
 };
 
 struct CrashReport {
@@ -58,7 +72,7 @@ CrashReport explore_crashes(const CrashWorkload& workload, std::uint64_t seed, s
 
 // The whole test of one workload, in its share of CAMBIUM_CRASH_STATES: explores, prints and counts what it proved, and
 // fails with the first violations and the command that replays them.
-inline constexpr std::uint64_t kCrashWorkloads = 15;  // that share the states, in suite sim
+inline constexpr std::uint64_t kCrashWorkloads = 32;  // that share the states, in suite sim
 CrashReport expect_survival(const CrashWorkload& workload);
 
 }  // namespace cambium::test

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include <cambium/partition.h>
 #include <cambium/rt/sim.h>
 
 #include "base/crc32c.h"
@@ -25,6 +26,18 @@
 #include "node/node_view.h"
 
 namespace cambium::test {
+
+// Does an error name the file and the page?
+inline bool names(const Status& status, const std::string& file, std::uint64_t page) {
+  if (status) return false;
+  const std::string text(status.error().message());
+  return text.find(file) != std::string::npos && text.find("page " + std::to_string(page)) != std::string::npos;
+}
+inline bool lists(const CheckReport& report, const std::string& file, std::uint64_t page) {
+  return std::any_of(report.damages.begin(), report.damages.end(), [&](const Damage& damage) {
+    return damage.page == page && damage.reason.find(file) != std::string::npos;
+  });
+}
 
 class PageForger {
  public:

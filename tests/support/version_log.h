@@ -7,7 +7,7 @@
 // are not durable yet. Which tables there have to be is a matter of its own: has_right_tables().
 //
 // TracedPartition: a partition whose writes go into a VersionLog first. With a log in mode sync, and where durability
-// is asked for, a write that completes is acknowledged.
+// is asked for, a write that completes is acknowledged. Keys that are written without a table go where they live.
 #pragma once
 
 #include <algorithm>
@@ -22,6 +22,7 @@
 #include <cambium/partition.h>
 
 #include "support/content_sum.h"
+#include "support/kinds.h"
 
 namespace cambium::test {
 
@@ -98,7 +99,7 @@ class VersionLog {
 
 class TracedPartition {
  public:
-  explicit TracedPartition(VersionLog& log) : log_(log) {}
+  explicit TracedPartition(VersionLog& log, Home home = Home::tree) : log_(log), home_(home) {}
 
   Task<Status> open(Core& core, const Options& options) {
     Partition db = co_await check(Partition::open(core, options));
@@ -107,17 +108,20 @@ class TracedPartition {
     for (const TableInfo& info : db_->tables()) names_[info.table.id()] = info.table.name();
     sync_ = options.wal == WalMode::sync;
     log_.created();
+    tree_.emplace(db_->default_table());
+    levels_.emplace(*tree_);
+    if (home_ != Home::tree) levels_ = co_await check(table(kLevelsTable, {.kind = TableKind::levels}));
     co_return Status();
   }
-  Op<void> put(Bytes key, Bytes value, WriteOptions options = {}) {
-    return put(db_->default_table(), key, value, options);
-  }
+  // The table of a key.
+  const Table& home(Bytes key) const { return kind_of(home_, key) == TableKind::tree ? *tree_ : *levels_; }
+  Op<void> put(Bytes key, Bytes value, WriteOptions options = {}) { return put(home(key), key, value, options); }
   Op<void> put(const Table& table, Bytes key, Bytes value, WriteOptions options = {}) {
     log_.put(name_of(table), key, value);
     log_.submit();
     return answered(db_->put(table, key, value, options), options);
   }
-  Op<void> del(Bytes key, WriteOptions options = {}) { return del(db_->default_table(), key, options); }
+  Op<void> del(Bytes key, WriteOptions options = {}) { return del(home(key), key, options); }
   Op<void> del(const Table& table, Bytes key, WriteOptions options = {}) {
     log_.del(name_of(table), key);
     log_.submit();
@@ -214,7 +218,10 @@ class TracedPartition {
   }
 
   VersionLog& log_;
+  Home home_;
   std::optional<Partition> db_;
+  std::optional<Table> tree_;
+  std::optional<Table> levels_;
   std::map<TableId, std::string> names_;
   bool sync_ = false;
 };

@@ -13,6 +13,7 @@
 #include <cambium/rt/frame_pool.h>
 
 #include "base/text.h"
+#include "support/kinds.h"
 #include "support/skip.h"
 #include "uring/ring_fixture.h"
 
@@ -61,16 +62,17 @@ constexpr int kRounds = 10'000;
 
 std::string key_of(int i) { return rt::str("key ", 1'000'000 + i); }
 
-Task<Status> measure(Core& core, const std::string& path, Cost& gets, Cost& puts, Cost& scans, int& found,
-                     int& scanned) {
+Task<Status> measure(Core& core, const std::string& path, TableKind kind, Cost& gets, Cost& puts, Cost& scans,
+                     int& found, int& scanned) {
   Options options;
   options.path = path;
   options.memory_bytes = 64 * MiB;
-  Partition db = co_await check(Partition::open(core, options));
+  Partition partition = co_await check(Partition::open(core, options));
+  OneTable db = co_await check(OneTable::open(partition, kind));
   for (int i = 0; i < kRounds; ++i) {
     co_await check(db.put(key_of(i), "a value"));
   }
-  co_await check(db.flush());
+  co_await check(db->flush());
   for (int i = 0; i < kRounds; ++i) {  // every page is in the cache afterwards
     Value value = co_await check(db.get(key_of(i)));
     found -= value ? 1 : 0;
@@ -90,7 +92,7 @@ Task<Status> measure(Core& core, const std::string& path, Cost& gets, Cost& puts
       co_await check(db.put(key, "another value"));
     }
   }
-  co_await check(db.flush());
+  co_await check(db->flush());
   {
     Scan scan = db.scan();
     const Entry* entry = co_await check(scan.next());  // makes the cursor and what it needs
@@ -101,12 +103,13 @@ Task<Status> measure(Core& core, const std::string& path, Cost& gets, Cost& puts
       ++scanned;
     }
   }
-  Status closed = co_await db.close();
+  Status closed = co_await db->close();
   co_return closed;
 }
 
 TEST_CASE("allocation: cached gets, buffered puts and the steps of a scan ask for no memory and make no frame",
           "[S07][S12]") {
+  CAMBIUM_BOTH_KINDS(kind);
   const OnRing ring;
   if (!ring.core) CAMBIUM_SKIP("io_uring is refused here");
   Cost gets;
@@ -114,7 +117,7 @@ TEST_CASE("allocation: cached gets, buffered puts and the steps of a scan ask fo
   Cost scans;
   int found = 0;
   int scanned = 0;
-  const Status done = ring.core->run(measure(*ring.core, ring.path, gets, puts, scans, found, scanned));
+  const Status done = ring.core->run(measure(*ring.core, ring.path, kind, gets, puts, scans, found, scanned));
   INFO(done.error().message());
   REQUIRE(done);
   CHECK(found == kRounds);
@@ -134,7 +137,8 @@ Task<Status> measure_named(Core& core, const std::string& path, Cost& gets, Cost
   Partition db = co_await check(Partition::open(core, options));
   std::vector<Table> tables;
   for (int i = 0; i < 100; ++i) {
-    const Table table = co_await check(db.table(rt::str("table ", i)));
+    const Table table =
+        co_await check(db.table(rt::str("table ", i), {.kind = i % 2 == 0 ? TableKind::tree : TableKind::levels}));
     tables.push_back(table);
   }
   for (const Table& table : tables) {
@@ -180,19 +184,21 @@ TEST_CASE("allocation: gets and puts of named tables ask for no memory and make 
 }
 
 // As many at a time as the staging of the log takes: beyond it a put waits for the device. Groups leave meanwhile.
-Task<Status> measure_logged_puts(Core& core, const std::string& path, Cost& puts, std::uint64_t& groups) {
+Task<Status> measure_logged_puts(Core& core, const std::string& path, TableKind kind, Cost& puts,
+                                 std::uint64_t& groups) {
   Options options;
   options.path = path;
   options.memory_bytes = 64 * MiB;
   options.wal = WalMode::batched;
-  Partition db = co_await check(Partition::open(core, options));
+  Partition partition = co_await check(Partition::open(core, options));
+  OneTable db = co_await check(OneTable::open(partition, kind));
   const std::string value(100, 'v');
   for (int i = 0; i < kRounds; ++i) {
     co_await check(db.put(key_of(i), value));
   }
   const std::string key = key_of(1);
   for (int round = 0; round < 10; ++round) {
-    co_await check(db.durable(db.last_sequence()));
+    co_await check(db->durable(db->last_sequence()));
     Cost once;
     {
       const Meter meter(once);
@@ -204,17 +210,18 @@ Task<Status> measure_logged_puts(Core& core, const std::string& path, Cost& puts
     puts.allocations += once.allocations;
     puts.frames += once.frames;
   }
-  groups = db.stats().wal_groups;
-  Status closed = co_await db.close();
+  groups = db->stats().wal_groups;
+  Status closed = co_await db->close();
   co_return closed;
 }
 
 TEST_CASE("allocation: a put that is logged in batches asks for no memory and makes no frame", "[S07][S09]") {
+  CAMBIUM_BOTH_KINDS(kind);
   const OnRing ring;
   if (!ring.core) CAMBIUM_SKIP("io_uring is refused here");
   Cost puts;
   std::uint64_t groups = 0;
-  const Status done = ring.core->run(measure_logged_puts(*ring.core, ring.path, puts, groups));
+  const Status done = ring.core->run(measure_logged_puts(*ring.core, ring.path, kind, puts, groups));
   INFO(done.error().message());
   REQUIRE(done);
   CHECK(groups > 0);

@@ -142,7 +142,7 @@ TEST_CASE("page writer: on a full device the reserve is left alone, unless the c
     const std::uint64_t reserve = f.space->reserve_pages();
     REQUIRE(reserve == SpaceMap::kReservePagesMin);
     PageWriter writer = f.make_writer();
-    if (makes_room) writer.open_reserve();
+    if (makes_room) writer.use(SpaceUse::reserve);
     std::vector<format::ChildPointer> pointers;
     CHECK(f.run(write_pages(writer, free, false, pointers)).code() == (makes_room ? Errc::ok : Errc::no_space));
     CHECK(f.space->free_pages() == (makes_room ? 0 : reserve));

@@ -16,13 +16,14 @@ using test::PartitionFixture;
 
 std::string key_of(unsigned i) { return "key" + std::to_string(100'000 + i); }
 
-BulkLoad begin(PartitionFixture& f) { return f.run(test::begin_load(*f.db)).value(); }
+BulkLoad begin(PartitionFixture& f) { return f.run(test::begin_load(*f.db, *f.home)).value(); }
 Status add(PartitionFixture& f, BulkLoad& load, const std::string& key, const std::string& value) {
   return f.run(test::add_to(load, key, value));
 }
 
 TEST_CASE("bulk load: what was added is there afterwards, long values too, and survives reopening") {
-  PartitionFixture f;
+  CAMBIUM_BOTH_KINDS(kind);
+  PartitionFixture f(kind);
   {
     BulkLoad load = begin(f);
     for (unsigned i = 0; i < 3000; ++i) {
@@ -44,7 +45,8 @@ TEST_CASE("bulk load: what was added is there afterwards, long values too, and s
 }
 
 TEST_CASE("bulk load: a key out of order or out of bounds is refused, and the load goes on") {
-  PartitionFixture f;
+  CAMBIUM_BOTH_KINDS(kind);
+  PartitionFixture f(kind);
   {
     BulkLoad load = begin(f);
     add(f, load, "b", "1").value();
@@ -63,17 +65,18 @@ TEST_CASE("bulk load: a key out of order or out of bounds is refused, and the lo
 // A load used to be published between two buffered writes: a snapshot taken during it moved forward with the next
 // flush, and then showed what had been loaded after it was taken.
 TEST_CASE("bulk load: writes beside it are refused, and a snapshot taken during it never shows it") {
-  PartitionFixture f;
+  CAMBIUM_BOTH_KINDS(kind);
+  PartitionFixture f(kind);
   auto load = std::make_unique<BulkLoad>(begin(f));
   add(f, *load, "a", "1").value();
-  CHECK(f.db->put("x", "2").result().code() == Errc::busy);
+  CHECK(f.db->put(*f.home, "x", "2").result().code() == Errc::busy);
   {
     const Snapshot during = f.db->snapshot();
     f.run(test::finish_load(*load)).value();
     load.reset();
     f.put("y", "3");
     f.flush();
-    Scan scan = f.db->scan(ScanRange::all(), {.snapshot = &during});
+    Scan scan = f.db->scan(*f.home, ScanRange::all(), {.snapshot = &during});
     test::Pairs shown;
     f.run(test::collect_scan(scan, shown)).value();
     CHECK(shown.empty());
@@ -82,7 +85,8 @@ TEST_CASE("bulk load: writes beside it are refused, and a snapshot taken during 
 }
 
 TEST_CASE("bulk load: dropped without finish it leaves nothing and lets the commit lane go") {
-  PartitionFixture f;
+  CAMBIUM_BOTH_KINDS(kind);
+  PartitionFixture f(kind);
   const std::uint64_t used = f.db->stats().used_pages;
   {
     BulkLoad load = begin(f);
@@ -99,7 +103,8 @@ TEST_CASE("bulk load: dropped without finish it leaves nothing and lets the comm
 }
 
 TEST_CASE("bulk load: an empty one is a commit without entries") {
-  PartitionFixture f;
+  CAMBIUM_BOTH_KINDS(kind);
+  PartitionFixture f(kind);
   {
     BulkLoad load = begin(f);
     f.run(test::finish_load(load)).value();
@@ -111,19 +116,21 @@ TEST_CASE("bulk load: an empty one is a commit without entries") {
 }
 
 TEST_CASE("bulk load: a table with entries is refused, buffered or flushed, and the lane stays free") {
-  PartitionFixture f;
+  CAMBIUM_BOTH_KINDS(kind);
+  PartitionFixture f(kind);
   f.put("a", "1");
   if (GENERATE(true, false)) f.flush();
-  const Result<BulkLoad> load = f.run(test::begin_load(*f.db));
+  const Result<BulkLoad> load = f.run(test::begin_load(*f.db, *f.home));
   REQUIRE(load.code() == Errc::invalid_argument);
-  CHECK(std::string(load.error().message()).find("default") != std::string::npos);
+  CHECK(std::string(load.error().message()).find(test::table_name_of(kind)) != std::string::npos);
   f.put("b", "2");
   f.flush();
   f.require_contents(f.model);
 }
 
 TEST_CASE("bulk load: the partition does not close while it goes on") {
-  PartitionFixture f;
+  CAMBIUM_BOTH_KINDS(kind);
+  PartitionFixture f(kind);
   {
     BulkLoad load = begin(f);
     CHECK(f.run(test::close_partition(*f.db)).code() == Errc::busy);

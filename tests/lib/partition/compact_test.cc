@@ -29,13 +29,15 @@ void fill_and_thin(PartitionFixture& f, std::optional<Snapshot>& before_thinning
 }
 
 TEST_CASE("compactor: the file shrinks to little more than its contents, which stay the same") {
-  PartitionFixture f;
+  CAMBIUM_BOTH_KINDS(kind);
+  PartitionFixture f(kind);
   {
     std::optional<Snapshot> snapshot;
     Model then;
     fill_and_thin(f, snapshot, then);
   }
   const std::uint64_t before = f.disk.file_size("data.cambium");
+  f.merge();
   f.run(test::compact_partition(*f.db)).value();
   const Stats stats = f.db->stats();
   CHECK(f.disk.file_size("data.cambium") == stats.file_pages * kPageBytes);
@@ -49,10 +51,12 @@ TEST_CASE("compactor: the file shrinks to little more than its contents, which s
 }
 
 TEST_CASE("compactor: a reader that holds a snapshot sees its own state, and the rest comes back when it lets go") {
-  PartitionFixture f;
+  CAMBIUM_BOTH_KINDS(kind);
+  PartitionFixture f(kind);
   std::optional<Snapshot> snapshot;
   Model then;
   fill_and_thin(f, snapshot, then);
+  f.merge();
   f.run(test::compact_partition(*f.db)).value();
   const std::uint64_t held = f.db->stats().file_pages;
   f.require_contents(f.model);
@@ -66,7 +70,8 @@ TEST_CASE("compactor: a reader that holds a snapshot sees its own state, and the
 }
 
 TEST_CASE("compactor: a file without excess is left alone") {
-  PartitionFixture f;
+  CAMBIUM_BOTH_KINDS(kind);
+  PartitionFixture f(kind);
   f.put("a", "1");
   f.flush();
   f.run(test::compact_partition(*f.db)).value();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// One small partition on a simulated disk, beside a std::map that says what must be in it.
+// One small partition on a simulated disk, beside a std::map that says what must be in it: in the table of the kind
+// that was asked for, which is meant wherever no table is named.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -13,6 +14,8 @@
 
 #include <cambium/partition.h>
 #include <cambium/rt/sim.h>
+
+#include "support/kinds.h"
 
 namespace cambium::test {
 
@@ -51,6 +54,10 @@ inline Task<Status> apply_put(Partition& db, Bytes key, Bytes value) {
   Status status = co_await db.put(key, value);
   co_return status;
 }
+inline Task<Status> apply_del(Partition& db, const Table& table, Bytes key) {
+  Status status = co_await db.del(table, key);
+  co_return status;
+}
 inline Task<Status> apply_del(Partition& db, Bytes key) {
   Status status = co_await db.del(key);
   co_return status;
@@ -58,6 +65,14 @@ inline Task<Status> apply_del(Partition& db, Bytes key) {
 inline Task<Status> flush_partition(Partition& db, FlushOptions options) {
   Status status = co_await db.flush(options);
   co_return status;
+}
+inline Task<Status> settle_partition(Partition& db) {
+  Status status = co_await db.settle();
+  co_return status;
+}
+inline Task<Result<Table>> open_of_kind(Partition& db, TableKind kind) {
+  Result<Table> table = co_await table_of(db, kind);
+  co_return table;
 }
 inline Task<Status> compact_partition(Partition& db) {
   Status status = co_await db.compact();
@@ -73,6 +88,10 @@ inline Task<Result<CheckReport>> check_partition(Partition& db) {
 }
 inline Task<Result<BulkLoad>> begin_load(Partition& db) {
   Result<BulkLoad> load = co_await db.bulk_load();
+  co_return load;
+}
+inline Task<Result<BulkLoad>> begin_load(Partition& db, const Table& table) {
+  Result<BulkLoad> load = co_await db.bulk_load(table);
   co_return load;
 }
 inline Task<Status> add_to(BulkLoad& load, Bytes key, Bytes value) {
@@ -96,7 +115,10 @@ class PartitionFixture {
  public:
   static constexpr Options kOptions{.path = "data.cambium", .memory_bytes = 2 * MiB};
 
-  PartitionFixture() : core(disk.make_core({.seed = 1, .eager = true})) { open(); }
+  explicit PartitionFixture(TableKind its_kind = TableKind::tree)
+      : core(disk.make_core({.seed = 1, .eager = true})), kind(its_kind) {
+    open();
+  }
   ~PartitionFixture() {
     if (db) CHECK(run(close_partition(*db)));
     db.reset();
@@ -107,7 +129,10 @@ class PartitionFixture {
   T run(Task<T> task) {
     return core->run(std::move(task));
   }
-  void open() { db.emplace(run(open_partition(*core, kOptions)).value()); }
+  void open() {
+    db.emplace(run(open_partition(*core, kOptions)).value());
+    home.emplace(run(open_of_kind(*db, kind)).value());
+  }
   void reopen() {
     REQUIRE(run(close_partition(*db)));
     db.reset();
@@ -116,16 +141,18 @@ class PartitionFixture {
   void settle() { core->drain(); }
 
   void put(const std::string& key, const std::string& value) {
-    run(apply_put(*db, key, value)).value();
+    run(apply_put(*db, *home, key, value)).value();
     model[key] = value;
   }
   void del(const std::string& key) {
-    run(apply_del(*db, key)).value();
+    run(apply_del(*db, *home, key)).value();
     model.erase(key);
   }
+  // Merges what a level store has to merge: only then is there less of it.
+  void merge() { run(settle_partition(*db)).value(); }
   void flush(bool trim = true) { run(flush_partition(*db, {.trim = trim})).value(); }
   Pairs scan(const ScanRange& range = {}, ScanOptions options = {}) {
-    Scan scan = db->scan(range, options);
+    Scan scan = db->scan(*home, range, options);
     Pairs out;
     run(collect_scan(scan, out)).value();
     return out;
@@ -149,7 +176,9 @@ class PartitionFixture {
 
   SimDisk disk;
   std::unique_ptr<Core> core;
+  TableKind kind;
   std::optional<Partition> db;
+  std::optional<Table> home;
   Model model;
 };
 

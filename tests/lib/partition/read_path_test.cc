@@ -29,10 +29,6 @@ Task<Result<std::string>> get_text(Partition& db, Bytes key, ReadOptions options
   Result<std::string> text = co_await get_text(db, table, key, options);
   co_return text;
 }
-Task<Result<Table>> open_of_kind(Partition& db, TableKind kind) {
-  Result<Table> table = co_await table_of(db, kind);
-  co_return table;
-}
 Task<Status> next_entry(Scan& scan) {
   const Result<const Entry*> entry = co_await scan.next();
   if (!entry) co_return entry.error();

@@ -46,7 +46,8 @@ void fill(PartitionFixture& f) {
 }
 
 TEST_CASE("scan: every kind of bound, both directions, with and without a limit, shows what the model says") {
-  PartitionFixture f;
+  CAMBIUM_BOTH_KINDS(kind);
+  PartitionFixture f(kind);
   fill(f);
   const char* const bounds[] = {"", "a", "k", "k100", "k250", "k2505", "k499", "long", "m3", "zz", "\xff"};
   for (const bool reverse : {false, true}) {
@@ -68,7 +69,8 @@ TEST_CASE("scan: every kind of bound, both directions, with and without a limit,
 }
 
 TEST_CASE("scan: a prefix shows its keys only, a prefix of 0xff bytes too") {
-  PartitionFixture f;
+  CAMBIUM_BOTH_KINDS(kind);
+  PartitionFixture f(kind);
   fill(f);
   for (const bool reverse : {false, true}) {
     for (const std::string prefix : {"k", "k2", "k100", "k1000", "lo", "m", "\xff", "\xff\xff", "\xff\xff\xff"}) {
@@ -80,12 +82,13 @@ TEST_CASE("scan: a prefix shows its keys only, a prefix of 0xff bytes too") {
 }
 
 TEST_CASE("scan: sees the moment it was made, whatever is written, flushed and compacted meanwhile") {
-  PartitionFixture f;
+  CAMBIUM_BOTH_KINDS(kind);
+  PartitionFixture f(kind);
   fill(f);
   const Model before = f.model;
   Pairs pairs;
   {
-    Scan scan = f.db->scan();
+    Scan scan = f.db->scan(*f.home);
     for (const auto& [key, value] : before) f.put(key, "later");
     f.put("new", "key");
     f.flush();
@@ -106,9 +109,10 @@ Task<Status> first_and_rest(Scan& scan, std::string& first, Pairs& rest) {
 }
 
 TEST_CASE("scan: next and next_page may be mixed without losing an entry") {
-  PartitionFixture f;
+  CAMBIUM_BOTH_KINDS(kind);
+  PartitionFixture f(kind);
   fill(f);
-  Scan scan = f.db->scan();
+  Scan scan = f.db->scan(*f.home);
   std::string first;
   Pairs rest;
   f.run(first_and_rest(scan, first, rest)).value();

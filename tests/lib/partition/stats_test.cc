@@ -34,7 +34,8 @@ TEST_CASE("stats: every field is described once, in order, under a name of its o
 }
 
 TEST_CASE("stats: a partition counts what is done to it") {
-  test::PartitionFixture f;
+  CAMBIUM_BOTH_KINDS(kind);
+  test::PartitionFixture f(kind);
   f.put("a", "1");
   f.put("b", "2");
   f.del("a");
