@@ -2,6 +2,7 @@
 // The fuzz targets: one file each, one function that runs the engine on bytes and aborts when a promise is broken.
 //
 //   node_decode     a page: validate_node() refuses it, or every reader of lib/node stays inside it and finds its keys
+//   packed_leaves   a page of packed leaves, or such leaves before they are packed: as node_decode
 //   open_partition  a small file, damaged by a script that also repairs the checksums: open, check, read, write, close
 //   overflow_read   a reference to overflow extents, as a hostile leaf would hold it
 //   operations      a sequence of calls on a partition, against the model of tests/support/model_driver.h

@@ -5,7 +5,8 @@
 // the state of a table is its TableRoot, a value, so a snapshot is nothing but an older root. Lookups and cursors run
 // as plain calls as long as pages are cached, and say which page they miss otherwise.
 //
-// Lifetime   bytes in FoundEntry are valid until the next suspension unless their frame is pinned.
+// Lifetime   bytes in FoundEntry are valid until the next suspension unless their frame is pinned; those without a
+//            frame until the next lookup.
 #pragma once
 
 #include <cstdint>
@@ -46,6 +47,7 @@ struct TableRoot {
   format::ChildPointer pointer;
   std::uint32_t height = 0;  // levels; 0 = empty
   TableIndex index = TableIndex::automatic;
+  Compression compression = Compression::none;  // of what is built from now on
   std::uint64_t node_pages = 0;
   std::uint64_t overflow_pages = 0;
   mutable FrameIndex frame = kNoFrame;          // where the root page was last seen
@@ -76,7 +78,9 @@ struct Lookup {
 };
 
 struct FoundEntry {
-  FrameIndex frame = kNoFrame;  // that holds its bytes; kNoFrame: they are to be copied at once
+  // That holds its bytes. None: they came from a packed leaf or the cache of rows, and are to be copied before the next
+  // lookup.
+  FrameIndex frame = kNoFrame;
   node::LeafEntry entry{};
 };
 
@@ -191,8 +195,15 @@ class LeafSink {
   virtual void leaf(Bytes bound, const format::ChildPointer& pointer) = 0;
 };
 
+// The pages of packed leaves that a builder made, and what their leaves are without it.
+struct PackedLeaves {
+  std::uint64_t pages = 0;
+  std::uint64_t bytes = 0;  // of the leaves as nodes
+};
+
 struct BuilderOptions {
-  TableIndex index = TableIndex::automatic;  // of the table to be built
+  TableIndex index = TableIndex::automatic;     // of the table to be built
+  Compression compression = Compression::none;  // likewise; only of sstables
   // Told of every leaf; then no branch is written before the last leaf, and they wait in memory for it.
   LeafSink* leaves = nullptr;
 };
@@ -214,6 +225,7 @@ class SortedBuilder {
   virtual Task<Result<TableRoot>> finish() = 0;
   // The one added last; empty before the first. Good until the next add().
   virtual Bytes last_key() const noexcept = 0;
+  virtual PackedLeaves packed() const noexcept { return {}; }
 };
 
 class TableStore {

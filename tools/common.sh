@@ -11,7 +11,7 @@ cd "$root"
 clang="clang++-19"
 toolchain_packages=(clang-19 meson ninja-build pkg-config liburing-dev libspdlog-dev libcli11-dev nlohmann-json3-dev)
 developer_packages=("${toolchain_packages[@]}" g++ catch2 libclang-rt-19-dev llvm-19 clang-format-19 clang-tidy-19
-  cmake shellcheck strace liblmdb-dev lmdb-utils)
+  cmake shellcheck strace liblmdb-dev lmdb-utils liblz4-dev libzstd-dev)
 may_install=1
 
 # Exit codes beside 0 and 1.
@@ -81,7 +81,7 @@ install_packages() {
 # What meson looks for by itself: when one of these comes or goes, a build folder is configured again.
 optional_parts() {
   local package
-  for package in catch2 libcli11-dev nlohmann-json3-dev liblmdb-dev; do
+  for package in catch2 libcli11-dev nlohmann-json3-dev liblmdb-dev liblz4-dev libzstd-dev; do
     ! is_installed "$package" || printf '%s ' "$package"
   done
   [[ ! -f build/peers/rocksdb/BUILD-INFO ]] || printf 'rocksdb'

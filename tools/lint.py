@@ -35,7 +35,7 @@ LINES_MAX = 600
 # the public headers of the runtime and of the engine; 'vocabulary' and 'table_store' see SINGLE_HEADERS.
 BASE = {'base', 'cambium/rt', 'vocabulary'}
 RT = BASE | {'rt'}
-TABLE = RT | {'format', 'node', 'space', 'cache', 'table_store'}
+TABLE = RT | {'compress', 'format', 'node', 'space', 'cache', 'table_store'}
 PARTITION = TABLE | {'buffer', 'wal', 'tree', 'levels', 'flush', 'cambium'}
 EVERYTHING = PARTITION | {'partition', 'store'}
 MAY_INCLUDE = {
@@ -44,15 +44,16 @@ MAY_INCLUDE = {
     'runtime/base': BASE - {'vocabulary'},
     'runtime/rt': RT - {'vocabulary'},
     'lib': RT | {'format', 'node', 'space', 'cache', 'cambium'},  # table_store.h, version.cc
+    'lib/compress': BASE,
     'lib/format': BASE,
-    'lib/node': BASE | {'format'},
-    'lib/space': RT | {'format'},
+    'lib/node': BASE | {'format', 'compress'},  # unpacks leaves
+    'lib/space': RT | {'format', 'compress'},  # refuses files that need a codec it has not
     'lib/cache': RT | {'format', 'node', 'space'},  # validates a node before it is ready
     'lib/buffer': BASE,
     'lib/wal': RT | {'format', 'space'},
     'lib/tree': TABLE,
     'lib/levels': TABLE,
-    'lib/flush': RT | {'format', 'buffer', 'space', 'cache', 'wal', 'table_store'},  # writes superblock and catalog rows
+    'lib/flush': RT | {'compress', 'format', 'buffer', 'space', 'cache', 'wal', 'table_store'},  # writes superblock and catalog rows
     'lib/partition': PARTITION,
     'lib/store': RT | {'partition', 'cambium'},
     'examples': {'cambium', 'cambium/rt', 'vocabulary'},
@@ -69,6 +70,7 @@ SINGLE_HEADERS = {  # headers that are a layer of their own
 PRIVATE_HEADERS = (  # header, who may include it, why nobody else
     (re.compile(r'liburing|linux/io_uring\.h'), ('runtime/rt/', 'benches/harness/raw_'),
      'only runtime/rt knows liburing'),  # the benches measure the ring without us
+    (re.compile(r'(lz4|zstd)\w*\.h'), ('lib/compress/',), 'only lib/compress knows LZ4 and zstd'),
     (re.compile(r'(spdlog|fmt)/'), ('runtime/base/log.cc',), 'only runtime/base/log.cc knows spdlog'),
 )
 C_HEADERS = {'stdint.h', 'stddef.h', 'stdbool.h'}  # what a C header of ours may need

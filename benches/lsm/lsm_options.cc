@@ -31,8 +31,8 @@ void make_quick(const CLI::App& app, LsmOptions& options) {
 }
 
 void add_store_options(CLI::App& app, LsmOptions& options) {
-  app.add_option("--kind", options.kind, "kind of our table: levels or tree")
-      ->check(CLI::IsMember({"levels", "tree"}))
+  app.add_option("--kind", options.kind, "kind of our table; with -lz4 or -zstd it is compressed")
+      ->check(CLI::IsMember({"levels", "levels-lz4", "levels-zstd", "tree"}))
       ->capture_default_str();
   app.add_option("--cores", options.cores,
                  "our cores, each with a partition; the peer's threads of a load or full scan")

@@ -6,12 +6,19 @@
 namespace cambium::bench {
 
 void CambiumTable::require_kind(std::string_view kind) {
-  if (kind != "tree" && kind != "levels") fail("there are no tables of the kind '" + std::string(kind) + "'");
+  if (kind != "tree" && kind != "levels" && kind != "levels-lz4" && kind != "levels-zstd")
+    fail("there are no tables of the kind '" + std::string(kind) + "'");
 }
 
 namespace {
 
-std::string name_of(TableKind kind) { return kind == TableKind::levels ? "in levels" : "in a tree"; }
+TableOptions options_of(std::string_view kind) {
+  TableOptions options;
+  if (kind != "tree") options.kind = TableKind::levels;
+  if (kind == "levels-lz4") options.compression = Compression::lz4;
+  if (kind == "levels-zstd") options.compression = Compression::zstd;
+  return options;
+}
 
 // What was put goes to the table, then compactions settle.
 Op<void> settle_all(Partition& db) {
@@ -29,8 +36,8 @@ Op<void> CambiumTable::settle() { return settle_all(db_); }
 Task<Result<CambiumTable>> CambiumTable::open(Core& core, const Options& options, std::string_view kind) {
   require_kind(kind);
   Partition db = co_await check(Partition::open(core, options));
-  const TableKind wanted = kind == "levels" ? TableKind::levels : TableKind::tree;
-  Table table = co_await check(db.table(name_of(wanted), {.kind = wanted}));
+  const std::string name = "in a " + std::string(kind);
+  Table table = co_await check(db.table(name, options_of(kind)));
   co_return CambiumTable(std::move(db), std::move(table));
 }
 

@@ -25,6 +25,13 @@ enum class TableIndex : std::uint8_t {
   learned = 2,    // lines over the keys, where an sstable is large enough and its keys are regular enough
 };
 
+// How the sstables of a table of kind levels are compressed. On disk as it is.
+enum class Compression : std::uint8_t {
+  none = 0,
+  lz4 = 1,   // fast
+  zstd = 2,  // smaller
+};
+
 template <class Id>
 constexpr std::underlying_type_t<Id> raw(Id id) noexcept {
   return static_cast<std::underlying_type_t<Id>>(id);

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include <cambium/ids.h>
 #include <cambium/limits.h>
 #include <cambium/rt/bytes.h>
 
@@ -43,6 +44,9 @@ struct SstableInfo {
   unsigned height = 0;              // levels of its tree: pages on the way to an entry
   std::uint64_t node_pages = 0;
   std::uint64_t overflow_pages = 0;  // of values too long for a page
+  Compression compression = Compression::none;
+  std::uint64_t packed_pages = 0;    // of the node pages, those that are compressed
+  std::uint64_t unpacked_pages = 0;  // what the node pages would be without compression
   std::uint32_t filter_pages = 0;    // 0: it has none, every lookup in its range searches it
   unsigned filter_probes = 0;
   double filter_bits_per_key = 0;

@@ -37,6 +37,9 @@ struct TableOptions {
   // Of a new table; one that is there keeps its own.
   TableKind kind = TableKind::tree;
   TableIndex index = TableIndex::automatic;  // only of kind levels; Errc::invalid_argument otherwise
+  // Likewise. Of the entries in pages, not of long values. A build may be without the libraries: Errc::unsupported,
+  // then, here and for whoever opens the file with such a build.
+  Compression compression = Compression::none;
 };
 
 class Table {
@@ -63,6 +66,7 @@ struct TableInfo {
   std::uint64_t pages = 0;                   // of 4 KiB, those of long values included
   std::uint64_t bytes = 0;                   // the same as bytes
   TableIndex index = TableIndex::automatic;  // as it was made
+  Compression compression = Compression::none;
 };
 
 // How the background compaction of a level store stands. The policy is chosen anew after every 20,000 operations, by
@@ -106,6 +110,8 @@ struct TableStats {
   std::uint64_t levels = 0;            // that have a run
   std::uint64_t tombstones = 0;        // part of `entries`
   std::uint64_t content_bytes = 0;     // keys and values of `entries`
+  std::uint64_t node_bytes = 0;        // of its sstables, long values left out
+  std::uint64_t unpacked_bytes = 0;    // what these would be without compression
   std::uint64_t lookups = 0;           // gets that no write buffer answered; twice in a multi_get that had to wait
   std::uint64_t sstable_searches = 0;  // by them: the key was in the range, and the filter did not exclude it
   std::uint64_t filter_checks = 0;     // sstables whose filter they asked
@@ -125,6 +131,9 @@ struct TableStats {
   // Level store: bytes of its pages per byte of content. What compaction has not dropped yet counts as content: the
   // figure is exact when all is one run. Trees do not count their content.
   double space_amplification() const noexcept { return ratio(bytes, content_bytes); }
+  // Level store: how many times smaller its pages of nodes are than they would be without compression, long values
+  // left out; 1 where nothing is compressed.
+  double compression_ratio() const noexcept { return node_bytes == 0 ? 1 : ratio(unpacked_bytes, node_bytes); }
 
  private:
   static double ratio(std::uint64_t of, std::uint64_t per) noexcept {

@@ -95,7 +95,7 @@ void PageCache::unpinned(FrameIndex frame) noexcept {
 bool PageCache::teach(FrameIndex parent, std::size_t index, const format::ChildPointer& pointer,
                       FrameIndex frame) noexcept {
   ++stats_.hint_misses;
-  if (node::validate_child(node::NodeView(bytes(parent)), index, node::NodeView(bytes(frame))) != nullptr) return false;
+  if (node::validate_child(node::NodeView(bytes(parent)), index, nodes(frame)) != nullptr) return false;
   FrameMeta& meta = meta_[parent];
   if (meta.hints == kNoHints) {
     if (free_hints_.empty()) return true;
@@ -152,15 +152,16 @@ void PageCache::loaded(Load& load) noexcept {
   FetchAwaiter* waiters = std::exchange(load.waiters, nullptr);
   const Status status = load.request.error != 0
                             ? device_.status_of(load.request)
-                            : verify_page(device_, bytes(frame), load.pointer, load.level, file_id_);
+                            : verify_page(device_, bytes(frame), load.pointer, load.level, file_id_, unpacker_);
   --loading_;
   FrameMeta& meta = meta_[frame];
   if (!load.discard && !status) table_.erase(load.pointer.page);
   if (status) {
     meta.state = load.discard ? State::orphan : State::ready;
     meta.page = load.discard ? 0 : load.pointer.page;
-    meta.used = load.level == 0 ? 0 : kBranchCredit;
-    meta.fresh = load.level == 0;
+    const bool leaf = format::is_leaf_level(load.level);
+    meta.used = leaf ? 0 : kBranchCredit;
+    meta.fresh = leaf;
   }
   free_loads_.push_back(load.index);
   while (waiters != nullptr) {
@@ -273,7 +274,7 @@ void PageCache::insert(PageId page, const char* bytes) noexcept {
   std::memcpy(memory_ + std::size_t{frame} * kPageBytes, bytes, kPageBytes);
   meta_[frame].state = State::ready;
   meta_[frame].page = raw_page(page);
-  meta_[frame].used = format::header_of(bytes).level == 0 ? 1 : kBranchCredit;
+  meta_[frame].used = format::is_leaf_level(format::header_of(bytes).level) ? 1 : kBranchCredit;
   table_.insert(raw_page(page), frame);
   ++stats_.inserted;
 }
@@ -308,7 +309,7 @@ Result<PageRef> PageCache::FetchAwaiter::await_resume() noexcept {
   if (cache_.meant(page.frame(), pointer_, level_)) [[likely]]
     return page;
   // It came through another pointer to the same page, which says something else about it.
-  return verify_page(cache_.device_, page.bytes(), pointer_, level_, cache_.file_id_).error();
+  return verify_page(cache_.device_, page.bytes(), pointer_, level_, cache_.file_id_, cache_.unpacker_).error();
 }
 
 void PageCache::FetchAwaiter::deliver(Status status) noexcept {

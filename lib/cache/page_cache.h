@@ -38,7 +38,9 @@
 #include "base/huge_array.h"
 #include "cache/page_table.h"
 #include "format/child_pointer.h"
+#include "format/packed_leaf_page.h"
 #include "format/page_header.h"
+#include "node/leaf_unpacker.h"
 #include "rt/buffer_arena.h"
 
 namespace cambium {
@@ -105,7 +107,7 @@ class PageCache {
   // files only, but a branch taken for a leaf would be read outside of its bytes: every way to a frame asks this.
   bool meant(FrameIndex frame, const format::ChildPointer& pointer, unsigned level) const noexcept {
     const format::PageHeader& header = format::header_of(bytes(frame));
-    return header.checksum == pointer.checksum && header.level == level;
+    return header.checksum == pointer.checksum && format::level_fits(header.level, level);
   }
   // The frame of the node that the pointer means; kNoFrame also when something else is there: fetch() says what.
   FrameIndex find(const format::ChildPointer& pointer, unsigned level) const noexcept {
@@ -145,7 +147,7 @@ class PageCache {
   bool right(Hint hint, unsigned level) const noexcept {
     if (hint.frame == kNoFrame || outdated(hint)) return false;
     const format::PageHeader& header = format::header_of(bytes(hint.frame));
-    return header.page_id == hint.page && header.level == level;
+    return header.page_id == hint.page && format::level_fits(header.level, level);
   }
   // The frame of a child through the hash table; teaches the branch where it is. kNoFrame also when what is there is
   // not what the branch promises (validate_child): hints, which skip this, only ever lead to children that were asked.
@@ -171,6 +173,9 @@ class PageCache {
     prefetch_lines(bytes(frame), 1);
   }
   const char* bytes(FrameIndex frame) const noexcept { return memory_ + std::size_t{frame} * kPageBytes; }
+  // What the page shows: itself, or the leaves packed in it, which are valid until the next page is asked or loaded.
+  node::NodeSpan nodes(FrameIndex frame) noexcept { return unpacker_.nodes(bytes(frame)); }
+  node::LeafUnpacker& unpacker() noexcept { return unpacker_; }
   // The visit that a page was read for does not count: only what is asked for again outlives a round of the clock.
   void touch(FrameIndex frame) noexcept {
     FrameMeta& meta = meta_[frame];
@@ -352,6 +357,7 @@ class PageCache {
   rt::WaitQueue drained_;
   FetchAwaiter* frame_waiters_ = nullptr;  // in order of coming
   FetchAwaiter* frame_waiters_tail_ = nullptr;
+  node::LeafUnpacker unpacker_;  // of whoever looks at packed leaves on this core
   CacheStats stats_;
 };
 

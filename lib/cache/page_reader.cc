@@ -11,6 +11,7 @@
 #include "base/planted_bug.h"
 #include "base/text.h"
 #include "format/learned_index_page.h"
+#include "format/packed_leaf_page.h"
 #include "format/page_header.h"
 #include "format/space_page.h"
 #include "node/learned_page.h"
@@ -36,7 +37,7 @@ Status locate_page(const BlockDevice& device, const format::ChildPointer& pointe
 }
 
 Status verify_page(const BlockDevice& device, const char* page, const format::ChildPointer& pointer, unsigned level,
-                   std::uint64_t file_id) {
+                   std::uint64_t file_id, node::LeafUnpacker& unpacker) {
   const format::PageHeader& header = format::header_of(page);
   const char* wrong = nullptr;
   const std::uint32_t computed =
@@ -47,7 +48,7 @@ Status verify_page(const BlockDevice& device, const char* page, const format::Ch
     wrong = "is intact but not what its parent refers to (a lost or misdirected write)";
   } else if (header.page_id != pointer.page || header.file_id != file_id) {
     wrong = "belongs to another place";
-  } else if (header.level != level) {
+  } else if (!format::level_fits(header.level, level)) {
     wrong = "has another level than its parent expects";
   } else if (level == format::kFilterLevel) {
     if (header.type != format::PageType::filter) wrong = "is no filter page";
@@ -55,6 +56,8 @@ Status verify_page(const BlockDevice& device, const char* page, const format::Ch
     wrong = node::validate_learned_root(page);
   } else if (level == format::kLearnedDirectoryLevel) {
     wrong = node::validate_learned_directory(page);
+  } else if (header.level == format::kPackedLeafLevel) {
+    wrong = format::is_packed_leaf(page) ? unpacker.validate(page) : "holds no packed leaves";
   } else {
     wrong = node::validate_node(page);
     if (wrong == nullptr) wrong = node::validate_table_kinds(page);
@@ -115,8 +118,9 @@ Task<void> PageReader::read(Wanted* wanted, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     if (!wanted[i].status) continue;
     const DeviceRequest& request = batch.reads[i].request;
-    wanted[i].status = request.error != 0 ? device_.status_of(request)
-                                          : verify_page(device_, page(i), wanted[i].pointer, wanted[i].level, file_id_);
+    wanted[i].status = request.error != 0
+                           ? device_.status_of(request)
+                           : verify_page(device_, page(i), wanted[i].pointer, wanted[i].level, file_id_, unpacker_);
   }
 }
 

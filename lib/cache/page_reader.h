@@ -22,14 +22,15 @@
 #include "base/assert.h"
 #include "cache/overflow_value.h"
 #include "format/child_pointer.h"
+#include "node/leaf_unpacker.h"
 
 namespace cambium {
 
 // Can the page be one at all? An error says where the reference leads.
 Status locate_page(const BlockDevice& device, const format::ChildPointer& pointer);
-// Are these bytes the node that the pointer means, and safe to look at?
+// Are these bytes the node that the pointer means, and safe to look at? Packed leaves are unpacked to tell.
 Status verify_page(const BlockDevice& device, const char* page, const format::ChildPointer& pointer, unsigned level,
-                   std::uint64_t file_id);
+                   std::uint64_t file_id, node::LeafUnpacker& unpacker);
 
 class PageReader {
  public:
@@ -46,6 +47,8 @@ class PageReader {
   // Requires: count <= kBatchPages.
   Task<void> read(Wanted* wanted, std::size_t count);
   const char* page(std::size_t index) const noexcept { return memory_.get() + index * kPageBytes; }
+  // What a page shows that was read as a node. Good until the next call of this or of read().
+  node::NodeSpan nodes(std::size_t index) noexcept { return unpacker_.nodes(page(index)); }
 
   // Reads pages [first, first + pages) as they are, without any check. Requires: pages <= kBatchPages, inside the
   // device.
@@ -63,6 +66,7 @@ class PageReader {
   BlockDevice& device_;
   std::uint64_t file_id_;
   std::unique_ptr<char, Free> memory_;
+  node::LeafUnpacker unpacker_;
 };
 
 // The checksum of a value in extents, computed piece by piece: a value of 1 GiB takes no more memory than a short one.

@@ -5,6 +5,7 @@
 
 #include "base/endian.h"
 #include "base/text.h"
+#include "compress/codec.h"
 
 namespace cambium {
 
@@ -12,24 +13,24 @@ using format::TableRow;
 
 // ---- the set ------------------------------------------------------------------------------------------------------
 
-TableState& TableSet::insert(TableId id, std::string name, TableKind kind, TableIndex index) {
+TableState& TableSet::insert(TableId id, std::string name, TableKind kind, TableIndex index, Compression compression) {
   if ((tables_.size() + 1) * 2 > slots_.size()) enlarge();
-  auto made = std::make_shared<TableState>(id, std::move(name), kind, index);
+  auto made = std::make_shared<TableState>(id, std::move(name), kind, index, compression);
   const auto [at, is_new] = tables_.emplace(id, std::move(made));
   CAMBIUM_ASSERT(is_new);
   *slot_of(id) = at->second.get();
   return *at->second;
 }
 
-TableState& TableSet::add(TableId id, std::string name, TableKind kind, TableIndex index) {
-  TableState& table = insert(id, std::move(name), kind, index);
+TableState& TableSet::add(TableId id, std::string name, TableKind kind, TableIndex index, Compression compression) {
+  TableState& table = insert(id, std::move(name), kind, index, compression);
   const bool is_new = names_.emplace(table.name(), &table).second;
   CAMBIUM_ASSERT(is_new);
   return table;
 }
 
 TableState& TableSet::add_dropped(TableId id, std::string name, TableKind kind) {
-  TableState& table = insert(id, std::move(name), kind, TableIndex::automatic);
+  TableState& table = insert(id, std::move(name), kind, TableIndex::automatic, Compression::none);
   table.dropped_epoch_ = 0;
   dropped_.push_back(id);
   return table;
@@ -102,6 +103,7 @@ std::string catalog_value(std::string_view name, TableKind kind, const TableRoot
   row.height = static_cast<std::uint8_t>(root.height);
   row.name_bytes = static_cast<std::uint16_t>(name.size());
   row.index = root.index;
+  row.compression = root.compression;
   row.root = root.pointer;
   row.node_pages = root.node_pages;
   row.overflow_pages = root.overflow_pages;
@@ -124,6 +126,9 @@ Status read_catalog_row(Bytes key, Bytes value, TableSet& tables) {
   if (row.index > TableIndex::learned)
     return Error(Errc::unsupported, "a table with an index this build does not know");
   if (row.kind == TableKind::tree && row.index != TableIndex::automatic) return damaged("of a tree with an index");
+  if (row.compression > Compression::zstd || !has_codec(row.compression))
+    return Error(Errc::unsupported, "a table with a compression this build does not know");
+  if (row.kind == TableKind::tree && row.compression != Compression::none) return damaged("of a compressed tree");
   const TableId id{rt::load_be32(key.data() + 1)};
   const std::string_view name(value.data() + sizeof row, row.name_bytes);
   if (id == kCatalogTable) return damaged("for the catalog itself");
@@ -138,7 +143,7 @@ Status read_catalog_row(Bytes key, Bytes value, TableSet& tables) {
 
   TableState& table = is_default ? tables.default_table()
                       : dropped  ? tables.add_dropped(id, std::string(name), row.kind)
-                                 : tables.add(id, std::string(name), row.kind, row.index);
+                                 : tables.add(id, std::string(name), row.kind, row.index, row.compression);
   TableRoot root;
   root.pointer = row.root;
   root.height = row.height;

@@ -62,9 +62,11 @@ struct TableBacklog {
 
 class TableState : public std::enable_shared_from_this<TableState> {
  public:
-  TableState(TableId id, std::string name, TableKind kind, TableIndex index = TableIndex::automatic)
+  TableState(TableId id, std::string name, TableKind kind, TableIndex index = TableIndex::automatic,
+             Compression compression = Compression::none)
       : id_(id), kind_(kind), name_(std::make_shared<const std::string>(std::move(name))) {
     newest_.root.index = index;
+    newest_.root.compression = compression;
   }
 
   TableId id() const noexcept { return id_; }
@@ -72,6 +74,7 @@ class TableState : public std::enable_shared_from_this<TableState> {
   const std::shared_ptr<const std::string>& shared_name() const noexcept { return name_; }
   TableKind kind() const noexcept { return kind_; }
   TableIndex index() const noexcept { return newest_.root.index; }
+  Compression compression() const noexcept { return newest_.root.compression; }
   bool live() const noexcept { return dropped_epoch_ == kLive; }
   // Dropped by which drop; Requires: !live().
   std::uint64_t dropped_epoch() const noexcept { return dropped_epoch_; }
@@ -85,8 +88,10 @@ class TableState : public std::enable_shared_from_this<TableState> {
   }
   void publish(Generation generation, const TableRoot& root) {
     const TableIndex chosen = index();  // when the table was made, and for good
+    const Compression compressed = compression();
     older_.push_back(std::exchange(newest_, Version{generation, root}));
     newest_.root.index = chosen;
+    newest_.root.compression = compressed;
   }
   // No generation below `oldest` will be asked for again.
   void forget_before(Generation oldest) {
@@ -143,7 +148,8 @@ class TableSet {
   TableSet& operator=(TableSet&&) = delete;
 
   // Requires: neither the number nor the name is taken.
-  TableState& add(TableId id, std::string name, TableKind kind, TableIndex index = TableIndex::automatic);
+  TableState& add(TableId id, std::string name, TableKind kind, TableIndex index = TableIndex::automatic,
+                  Compression compression = Compression::none);
   TableState& default_table() noexcept { return *default_; }
   // Those that have a row, dropped ones included; null if there is none.
   TableState* find(TableId id) noexcept { return *slot_of(id); }
@@ -191,7 +197,7 @@ class TableSet {
     while (slots_[at] != nullptr && slots_[at]->id() != id) at = (at + 1) & (slots_.size() - 1);
     return &slots_[at];
   }
-  TableState& insert(TableId id, std::string name, TableKind kind, TableIndex index);
+  TableState& insert(TableId id, std::string name, TableKind kind, TableIndex index, Compression compression);
   void enlarge();
 
   std::map<TableId, std::shared_ptr<TableState>> tables_;

@@ -4,7 +4,8 @@
 //   offset size field
 //   0      4    checksum    CRC-32C (RFC 3720) of bytes 4 .. 4095
 //   4      1    type        PageType
-//   5      1    level       0 = leaf; branches count upwards; 255 = filter, 254 and 253 = learned index
+//   5      1    level       0 = leaf; branches count upwards; 255 = filter, 254 and 253 = learned index,
+//                           252 = packed leaves
 //   6      2    count       entries in the page
 //   8      8    page_id     where the page was meant to be: catches misdirected writes
 //   16     8    generation  the commit that wrote it
@@ -35,6 +36,7 @@ enum class PageType : std::uint8_t {
   filter = 6,             // of an sstable: filter_page.h
   learned_root = 7,       // of an sstable: learned_index_page.h
   learned_directory = 8,  // likewise
+  packed_leaf = 9,        // likewise: packed_leaf_page.h
 };
 
 // What the header of a filter page says for its level: it is never taken for a node.

@@ -10,6 +10,7 @@
 //   4      2    max_key_bytes
 //   6      2    flags           1 = trimmed: of its tree only the keys from min key on are part of the table
 //                               2 = there is a learned index (learned_index_page.h); needs kFeatureLearned
+//                               4 = some leaves are packed (packed_leaf_page.h); needs kFeatureLz4 or kFeatureZstd
 //   8      4    run             of runs of a level the one with the larger number is newer
 //   12     4    extent_count    contiguous runs of pages that hold its nodes and filter
 //   16     4    filter_pages
@@ -23,6 +24,7 @@
 //   80     ..   extents         { u32 first page, u32 pages } each
 //   ..     ..   filter          { u32 page, u32 checksum } each
 //   ..     16   learned index   { u32 page, u32 checksum } of its root, u32 leaves, u32 zero; only with flag 2
+//   ..     24   packed leaves   { u8 Compression, 7 zero, u64 pages, u64 bytes of their leaves }; only with flag 4
 //   ..     ..   min key, max key
 #pragma once
 
@@ -31,12 +33,14 @@
 #include <type_traits>
 
 #include "format/child_pointer.h"
+#include "format/packed_leaf_page.h"
 
 namespace cambium::format {
 
 inline constexpr std::size_t kSstableRowKeyBytes = 8;
 inline constexpr std::uint16_t kSstableTrimmed = 1;
 inline constexpr std::uint16_t kSstableLearned = 2;
+inline constexpr std::uint16_t kSstablePacked = 4;
 
 struct SstableRow {
   std::uint8_t level;
@@ -72,6 +76,14 @@ struct LearnedIndexRow {
   std::uint32_t leaves;
   std::uint32_t reserved;
 };
+struct PackedLeavesRow {
+  Compression compression;
+  std::uint8_t reserved[7];
+  std::uint64_t pages;
+  std::uint64_t bytes;
+};
 static_assert(sizeof(SstableExtent) == 8 && sizeof(FilterPageRow) == 8 && sizeof(LearnedIndexRow) == 16);
+static_assert(sizeof(PackedLeavesRow) == 24 && offsetof(PackedLeavesRow, pages) == 8);
+static_assert(std::has_unique_object_representations_v<PackedLeavesRow>, "no padding on disk");
 
 }  // namespace cambium::format

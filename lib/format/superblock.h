@@ -12,7 +12,8 @@
 //   32     8     magic           "CAMBIUM\x01"
 //   40     4     version         1
 //   44     4     page_bytes      4096
-//   48     8     features_needed    unknown bits here: refuse to open; 1 = there is a log, 2 = learned indexes
+//   48     8     features_needed    unknown bits here: refuse to open; 1 = there is a log, 2 = learned indexes,
+//                                   4 = sstables compressed with LZ4, 8 = with zstd
 //   56     8     features_optional  unknown bits here: ignore
 //   64     8     file_pages      length of the file in pages
 //   72     8     sequence        every write up to here is in the tables
@@ -38,6 +39,7 @@
 #include <cambium/limits.h>
 
 #include "format/child_pointer.h"
+#include "format/packed_leaf_page.h"
 #include "format/page_header.h"
 #include "format/space_page.h"
 #include "format/wal_segment.h"
@@ -52,7 +54,14 @@ inline constexpr std::uint64_t kFeatureLog = 1;  // exactly when wal_log_id != 0
 // Since a table was made that is to have them, or an sstable has one: a reader that does not know of them would take
 // the rows of such sstables for damaged ones, and forget the choice. Never taken back.
 inline constexpr std::uint64_t kFeatureLearned = 2;
-inline constexpr std::uint64_t kFeaturesKnown = kFeatureLog | kFeatureLearned;
+// Likewise of compressed sstables. A build may know of them, and have been made without the library.
+inline constexpr std::uint64_t kFeatureLz4 = 4;
+inline constexpr std::uint64_t kFeatureZstd = 8;
+constexpr std::uint64_t feature_of(Compression compression) noexcept {
+  if (compression == Compression::none) return 0;
+  return compression == Compression::lz4 ? kFeatureLz4 : kFeatureZstd;
+}
+inline constexpr std::uint64_t kFeaturesKnown = kFeatureLog | kFeatureLearned | kFeatureLz4 | kFeatureZstd;
 inline constexpr std::uint32_t kWalClean = 1;  // wal_flags
 inline constexpr std::uint32_t kWalFlags = kWalClean;
 

@@ -9,7 +9,8 @@
 //   1      1    height      levels of the tree, 0 = empty
 //   2      2    name_bytes
 //   4      1    index       TableIndex, of a table of kind levels
-//   5      3    reserved    zero
+//   5      1    compression Compression, likewise
+//   6      2    reserved    zero
 //   8      16   root        ChildPointer
 //   24     8    node_pages      pages of the tree
 //   32     8    overflow_pages  pages of its overflow extents
@@ -23,6 +24,7 @@
 #include <cambium/ids.h>
 
 #include "format/child_pointer.h"
+#include "format/packed_leaf_page.h"
 
 namespace cambium::format {
 
@@ -42,7 +44,8 @@ struct TableRow {
   std::uint8_t height;
   std::uint16_t name_bytes;
   TableIndex index;
-  std::uint8_t reserved[3];
+  Compression compression;
+  std::uint8_t reserved[2];
   ChildPointer root;
   std::uint64_t node_pages;
   std::uint64_t overflow_pages;

@@ -118,7 +118,7 @@ Task<Status> Compaction::build_slice(const TableRoot& root, PageWriter& writer, 
   LevelCursor entries(store_.cache(), store_.trees(), store_.streams(), root.content, inputs, options, true);
   entries.report_hidden(&edit.freed);
   co_await check(entries.seek(Bytes(), true));
-  SstableBuilder builder(store_.trees(), writer, store_.shape(root.index), store_.next_id());
+  SstableBuilder builder(store_.trees(), writer, store_.shape(root), store_.next_id());
   const std::uint64_t pages_before = writer.stats().pages;
   const std::uint64_t slice_pages = 2 * store_.shape().pages_max;
   const std::string stop = untouched_from(inputs);

@@ -70,7 +70,7 @@ std::optional<FindState> LevelStore::find_learned(const Sstable& table, Bytes ke
 
   // (2) The directory says which leaf, and what its bytes must be.
   format::ChildPointer leaf = lookup.missing;
-  const bool at_leaf = waited && lookup.level == 0;
+  const bool at_leaf = waited && lookup.level == format::kAnyLeafLevel;
   for (bool known = at_leaf; !known;) {
     if (note.search.done() && note.search.range().first != note.search.range().last) {
       ++stats_.learned_fallbacks;
@@ -102,16 +102,16 @@ std::optional<FindState> LevelStore::find_learned(const Sstable& table, Bytes ke
   FrameIndex frame = at_leaf ? arrived : cache_.find(leaf.id());
   if (frame != kNoFrame && !at_leaf) {
     cache_.warm_leaf(frame);
-    if (!cache_.meant(frame, leaf, 0)) frame = kNoFrame;  // fetch() says what it is instead
+    if (!cache_.meant(frame, leaf, format::kAnyLeafLevel)) frame = kNoFrame;  // fetch() says what it is instead
   }
-  if (frame == kNoFrame) return wait_for(lookup, leaf, 0, &note);
+  if (frame == kNoFrame) return wait_for(lookup, leaf, format::kAnyLeafLevel, &note);
   cache_.touch(frame);
-  const node::NodeView view(cache_.bytes(frame));
+  const node::NodeSpan leaves = cache_.nodes(frame);
   bool equal = false;
-  const std::size_t at = view.leaf_lower_bound(key, equal);
+  const node::NodeSpan::Place at = leaves.leaf_lower_bound(key, equal);
   if (!equal) return FindState::absent;
-  found.frame = frame;
-  found.entry = view.leaf_entry(at);
+  found.frame = format::is_packed_leaf(cache_.bytes(frame)) ? kNoFrame : frame;
+  found.entry = leaves[at.leaf].leaf_entry(at.index);
   return FindState::found;
 }
 

@@ -20,8 +20,8 @@ namespace {
 // A bulk load: everything becomes one run, which is the table.
 class LevelTableBuilder final : public SortedBuilder {
  public:
-  LevelTableBuilder(LevelStore& store, PageWriter& writer, TableIndex index)
-      : store_(store), writer_(writer), sstables_(store.trees(), writer, store.shape(index), store.next_id()) {}
+  LevelTableBuilder(LevelStore& store, PageWriter& writer, const SstableShape& shape)
+      : store_(store), writer_(writer), sstables_(store.trees(), writer, shape, store.next_id()) {}
 
   bool add(Bytes key, Bytes value, format::EntryKind kind) override { return sstables_.add(key, value, kind); }
   Task<Status> add_long(Bytes key, Bytes value) override {
@@ -49,7 +49,10 @@ class LevelTableBuilder final : public SortedBuilder {
 }  // namespace
 
 std::unique_ptr<SortedBuilder> LevelStore::builder(PageWriter& writer, BuilderOptions options) {
-  return std::make_unique<LevelTableBuilder>(*this, writer, options.index);
+  TableRoot chosen;
+  chosen.index = options.index;
+  chosen.compression = options.compression;
+  return std::make_unique<LevelTableBuilder>(*this, writer, shape(chosen));
 }
 
 Task<Result<TableRoot>> LevelStore::apply(TableRoot root, std::span<const Change> changes, PageWriter& writer) {
@@ -57,7 +60,7 @@ Task<Result<TableRoot>> LevelStore::apply(TableRoot root, std::span<const Change
   co_await cambium::check(load(root));
   const LevelVersion& version = version_of(root);
   Core& core = cache_.core();
-  SstableBuilder sstables(trees_, writer, shape(root.index), next_id_);
+  SstableBuilder sstables(trees_, writer, shape(root), next_id_);
   for (std::size_t i = 0; i < changes.size(); ++i) {
     const Change& change = changes[i];
     if (i + Change::kPrefetchAhead < changes.size()) changes[i + Change::kPrefetchAhead].prefetch();
@@ -134,6 +137,7 @@ Task<Result<TableRoot>> LevelStore::edit(TableRoot root, const LevelEdit& edit, 
   after.overflow_pages += version->overflow_pages();
   after.content = version;
   after.index = root.index;
+  after.compression = root.compression;
   co_return after;
 }
 
@@ -251,7 +255,9 @@ Task<Result<TableRoot>> LevelStore::relocate(TableRoot root, PageId limit, std::
       }
       moved += table->pages() + table->root.overflow_pages;
       // One sstable becomes one: cut anew it could be several, and rows of the manifest would grow with every move.
-      SstableBuilder builder(trees_, writer, {~std::uint64_t{0}, shape().filter_bits, root.index}, next_id_);
+      SstableShape whole = shape(root);
+      whole.pages_max = ~std::uint64_t{0};
+      SstableBuilder builder(trees_, writer, whole, next_id_);
       co_await cambium::check(rebuild(*table, limit, builder, edit_of_moves));
       edit_of_moves.removed.push_back(table->id);
       for (SstablePtr& built : builder.take()) {
@@ -271,6 +277,7 @@ Task<Result<TableRoot>> LevelStore::relocate(TableRoot root, PageId limit, std::
   after.overflow_pages += version_of(root).overflow_pages();
   after.content = root.content;
   after.index = root.index;
+  after.compression = root.compression;
   co_return after;
 }
 

@@ -160,7 +160,8 @@ FindState LevelStore::find(const TableRoot& root, Bytes key, Lookup& lookup, Fou
     FindState state = FindState::found;
     if (lookup.started || !find_row(*table, hash, key, found)) {
       state = find_in(*table, key, lookup, found);
-      if (state == FindState::found && found.frame == arrived) keep_row(*table, hash, key, found);
+      const bool waited_or_unpacked = found.frame == arrived || found.frame == kNoFrame;
+      if (state == FindState::found && waited_or_unpacked) keep_row(*table, hash, key, found);
     }
     lookup.source = source;  // which the tree knows nothing of
     if (state == FindState::found && !CAMBIUM_PLANTED(tombstone_taken_for_value)) {

@@ -52,8 +52,9 @@ class LevelStore final : public TableStore {
   // The table with other sstables. Their pages are written; those of the ones that leave are freed here.
   Task<Result<TableRoot>> edit(TableRoot root, const LevelEdit& edit, PageWriter& writer);
 
-  SstableShape shape(TableIndex index = TableIndex::automatic) const noexcept {
-    return {sstable_pages_max_, 10, index};
+  // Of what is built for a table from now on.
+  SstableShape shape(const TableRoot& table = {}) const noexcept {
+    return {sstable_pages_max_, 10, table.index, table.compression};
   }
   // What a reader of a whole run says when its sstables hold other keys than the manifest has them hold.
   Error overlap() const;

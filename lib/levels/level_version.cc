@@ -107,12 +107,14 @@ std::uint64_t LevelVersion::entries() const noexcept {
   return entries;
 }
 std::uint64_t LevelVersion::features_needed() const noexcept {
+  std::uint64_t features = 0;
   for (const LevelRun& run : runs_) {
     for (const SstablePtr& table : run.tables) {
-      if (table->index.leaves != 0) return format::kFeatureLearned;
+      features |= format::feature_of(table->compression);
+      if (table->index.leaves != 0) features |= format::kFeatureLearned;
     }
   }
-  return 0;
+  return features;
 }
 
 }  // namespace cambium

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include <cambium/limits.h>
 
@@ -18,6 +19,7 @@ namespace cambium {
 
 using format::FilterPageRow;
 using format::LearnedIndexRow;
+using format::PackedLeavesRow;
 using format::SstableExtent;
 using format::SstableRow;
 
@@ -52,9 +54,9 @@ std::string sstable_row_value(const Sstable& table, SstablePlace place) {
   row.height = static_cast<std::uint8_t>(table.root.height);
   row.min_key_bytes = static_cast<std::uint16_t>(table.min_key.size());
   row.max_key_bytes = static_cast<std::uint16_t>(table.max_key.size());
-  row.flags =
-      static_cast<std::uint16_t>((table.trimmed && !CAMBIUM_PLANTED(trim_not_written) ? format::kSstableTrimmed : 0) |
-                                 (table.index.leaves != 0 ? format::kSstableLearned : 0));
+  row.flags = static_cast<std::uint16_t>(
+      (table.trimmed && !CAMBIUM_PLANTED(trim_not_written) ? format::kSstableTrimmed : 0) |
+      (table.index.leaves != 0 ? format::kSstableLearned : 0) | (table.packed.pages != 0 ? format::kSstablePacked : 0));
   row.run = place.run;
   row.extent_count = static_cast<std::uint32_t>(table.extents.size());
   row.filter_pages = static_cast<std::uint32_t>(table.filter.size());
@@ -77,6 +79,10 @@ std::string sstable_row_value(const Sstable& table, SstablePlace place) {
   if (table.index.leaves != 0) {
     const LearnedIndexRow index{table.index.root.page, table.index.root.checksum, table.index.leaves, 0};
     value.append(reinterpret_cast<const char*>(&index), sizeof index);
+  }
+  if (table.packed.pages != 0) {
+    const PackedLeavesRow packed{table.compression, {}, table.packed.pages, table.packed.bytes};
+    value.append(reinterpret_cast<const char*>(&packed), sizeof packed);
   }
   return value.append(table.min_key).append(table.max_key);
 }
@@ -103,14 +109,34 @@ const char* parse_index(const char* at, const SstableRow& row, std::uint64_t pag
   return nullptr;
 }
 
+const char* parse_packed(const char* at, const SstableRow& row, Sstable& table) {
+  PackedLeavesRow packed;
+  std::memcpy(&packed, at, sizeof packed);
+  if (std::any_of(std::begin(packed.reserved), std::end(packed.reserved),
+                  [](std::uint8_t byte) { return byte != 0; })) {
+    return "has unknown fields";
+  }
+  if (packed.compression != Compression::lz4 && packed.compression != Compression::zstd) {
+    return "has leaves packed in an unknown way";
+  }
+  const bool possible = packed.pages != 0 && packed.pages <= row.node_pages && packed.bytes >= packed.pages &&
+                        packed.bytes / format::kUnpackedBytesMax <= packed.pages;
+  if (!possible) return "has an impossible number of packed leaves";
+  table.compression = packed.compression;
+  table.packed = {packed.pages, packed.bytes};
+  return nullptr;
+}
+
 // Every length is compared with what is left of the row before it is believed.
 const char* parse(Bytes value, std::uint64_t file_pages, const SstableRow& row, Sstable& table) {
-  constexpr std::uint16_t kFlags = format::kSstableTrimmed | format::kSstableLearned;
+  constexpr std::uint16_t kFlags = format::kSstableTrimmed | format::kSstableLearned | format::kSstablePacked;
   if ((row.flags & ~kFlags) != 0) return "has unknown flags";
   const bool learned = (row.flags & format::kSstableLearned) != 0;
+  const bool packed = (row.flags & format::kSstablePacked) != 0;
   const std::uint64_t needed = sizeof row + std::uint64_t{row.extent_count} * sizeof(SstableExtent) +
                                std::uint64_t{row.filter_pages} * sizeof(FilterPageRow) + row.min_key_bytes +
-                               row.max_key_bytes + (learned ? sizeof(LearnedIndexRow) : 0);
+                               row.max_key_bytes + (learned ? sizeof(LearnedIndexRow) : 0) +
+                               (packed ? sizeof(PackedLeavesRow) : 0);
   if (value.size() != needed) return "has another length than it says";
   if (row.level > kBottomLevel || row.run == ~std::uint32_t{0}) return "has an impossible place";
   if (row.root.entries == 0 || row.tombstones > row.root.entries) return "has impossible counts";
@@ -145,6 +171,11 @@ const char* parse(Bytes value, std::uint64_t file_pages, const SstableRow& row, 
     const char* const wrong = parse_index(at, row, pages, table);
     if (wrong != nullptr) return wrong;
     at += sizeof(LearnedIndexRow);
+  }
+  if (packed) {
+    const char* const wrong = parse_packed(at, row, table);
+    if (wrong != nullptr) return wrong;
+    at += sizeof(PackedLeavesRow);
   }
   if (pages != row.node_pages + row.filter_pages + table.index.pages())
     return "has another number of pages than its extents";

@@ -57,11 +57,17 @@ struct Sstable {
   std::vector<FilterPage> filter;
   std::vector<PageRun> extents;  // in the order in which they were written
   SstableIndex index;
-  mutable std::uint64_t row_source = 0;  // its number in the cache of rows; 0: none of its rows was there yet
+  mutable std::uint64_t row_source = 0;         // its number in the cache of rows; 0: none of its rows was there yet
+  Compression compression = Compression::none;  // of its packed leaves; none: it has none
+  PackedLeaves packed;
 
   std::uint64_t entries() const noexcept { return root.pointer.entries; }
   // Of the file, long values not counted: they are not rewritten by compactions.
   std::uint64_t pages() const noexcept { return root.node_pages + filter.size() + index.pages(); }
+  // What pages() would be without compression.
+  std::uint64_t unpacked_pages() const noexcept {
+    return pages() - packed.pages + (packed.bytes + kPageBytes - 1) / kPageBytes;
+  }
   // Requires of these: there is a learned index. Its leaves are the first of its pages, the index the last ones.
   void set_index(const format::ChildPointer& root_of_index, std::uint32_t leaves);
   PageId leaf_page(std::uint32_t leaf) const noexcept { return page_at(leaf); }

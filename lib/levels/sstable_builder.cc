@@ -14,7 +14,7 @@ using format::EntryKind;
 void SstableBuilder::begin(Bytes key) {
   index_.reset();
   if (wants_learned(shape_.index, writer_.space().used_pages(), writer_.cache().frames())) index_.emplace();
-  tree_ = trees_.builder(writer_, {.leaves = index_ ? this : nullptr});
+  tree_ = trees_.builder(writer_, {.compression = shape_.compression, .leaves = index_ ? this : nullptr});
   table_ = std::make_shared<Sstable>();
   table_->id = next_id_;
   next_id_ = SstableId{static_cast<std::uint64_t>(next_id_) + 1};
@@ -72,6 +72,8 @@ Task<Status> SstableBuilder::finish() {
 Task<Status> SstableBuilder::end() {
   table_->max_key = tree_->last_key().str();
   table_->root = co_await check(tree_->finish());
+  table_->packed = tree_->packed();
+  table_->compression = table_->packed.pages != 0 ? shape_.compression : Compression::none;
   tree_.reset();
   if (shape_.filter_bits > 0) {
     co_await check(write_filter());

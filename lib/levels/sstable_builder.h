@@ -23,6 +23,7 @@ struct SstableShape {
   std::uint64_t pages_max;  // of one sstable, about
   double filter_bits = 10;  // per key; 0: no filter
   TableIndex index = TableIndex::automatic;
+  Compression compression = Compression::none;
 };
 
 class SstableBuilder final : private LeafSink {

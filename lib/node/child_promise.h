@@ -15,6 +15,7 @@
 
 #include <cambium/rt/bytes.h>
 
+#include "node/node_span.h"
 #include "node/node_view.h"
 
 namespace cambium::node {
@@ -28,6 +29,7 @@ class ChildPromise {
   bool known() const noexcept { return known_; }
   // Requires: known().
   const char* broken_by(const NodeView& child) const noexcept;
+  const char* broken_by(const NodeSpan& child) const noexcept;
 
  private:
   bool known_ = false;

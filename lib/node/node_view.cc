@@ -3,6 +3,7 @@
 
 #include "format/overflow_reference.h"
 #include "node/child_promise.h"
+#include "node/node_span.h"
 
 namespace cambium::node {
 namespace {
@@ -116,25 +117,31 @@ struct Promise {
   const Bytes* high;  // null: open
 };
 
-const char* broken(const Promise& promise, const NodeView& child) noexcept {
+const char* broken(const Promise& promise, const NodeSpan& child) noexcept {
   char key_bytes[kKeyBytesMax + NodeView::kKeySlack];
   const bool leaf = child.is_leaf();
-  if (leaf && promise.entries != child.count()) return "has another entry count than its parent says";
-  if (!leaf && child.count() == 1) return nullptr;  // a branch's first separator is open
-  const auto key = [&](std::size_t i) {
-    return Bytes(key_bytes, leaf ? child.leaf_key(i, key_bytes) : child.separator(i, key_bytes));
+  if (leaf && promise.entries != child.entries()) return "has another entry count than its parent says";
+  if (!leaf && child.front().count() == 1) return nullptr;  // a branch's first separator is open
+  const auto key = [&](const NodeView& node, std::size_t i) {
+    return Bytes(key_bytes, leaf ? node.leaf_key(i, key_bytes) : node.separator(i, key_bytes));
   };
   if (promise.low != nullptr) {
-    const Bytes first = key(leaf ? 0 : 1);
+    const Bytes first = key(child.front(), leaf ? 0 : 1);
     if (first < *promise.low || (!leaf && first == *promise.low)) return "has keys below its bounds";
   }
-  if (promise.high != nullptr && !(key(child.count() - 1) < *promise.high)) return "has keys above its bounds";
+  if (promise.high != nullptr && !(key(child.back(), child.back().count() - 1) < *promise.high)) {
+    return "has keys above its bounds";
+  }
   return nullptr;
 }
 
 }  // namespace
 
 const char* validate_child(const NodeView& parent, std::size_t index, const NodeView& child) noexcept {
+  return validate_child(parent, index, NodeSpan(child.page()));
+}
+
+const char* validate_child(const NodeView& parent, std::size_t index, const NodeSpan& child) noexcept {
   char low_bytes[kKeyBytesMax + NodeView::kKeySlack];
   char high_bytes[kKeyBytesMax + NodeView::kKeySlack];
   Bytes low;
@@ -159,7 +166,9 @@ void ChildPromise::note(const NodeView& parent, std::size_t index) noexcept {
   entries_ = parent.child(index).entries;
 }
 
-const char* ChildPromise::broken_by(const NodeView& child) const noexcept {
+const char* ChildPromise::broken_by(const NodeView& child) const noexcept { return broken_by(NodeSpan(child.page())); }
+
+const char* ChildPromise::broken_by(const NodeSpan& child) const noexcept {
   CAMBIUM_ASSERT(known_);
   const Bytes low(low_, low_bytes_);
   const Bytes high(high_, high_bytes_);

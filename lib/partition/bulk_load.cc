@@ -13,7 +13,8 @@ BulkLoadState::BulkLoadState(PartitionState& partition, TableState& table)
       table_(table),
       pin_(table),
       writer_(partition.publisher->writer()),
-      builder_(partition_.publisher->store_of(table_).builder(*writer_, {.index = table_.newest().index})) {
+      builder_(partition_.publisher->store_of(table_).builder(
+          *writer_, {.index = table_.index(), .compression = table_.compression()})) {
   CAMBIUM_ASSERT(partition_.loading);
   ++partition_.scans_open;
 }

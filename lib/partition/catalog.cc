@@ -10,6 +10,7 @@
 #include <cambium/rt/check.h>
 
 #include "base/text.h"
+#include "compress/codec.h"
 #include "flush/partition_log.h"
 #include "partition/partition_state.h"
 
@@ -22,6 +23,17 @@ Error no_such_table(std::string_view name) {
 }
 Error table_exists(std::string_view name) {
   return Error(Errc::exists, rt::str("there is a table \"", name, "\" already"));
+}
+
+Status can_compress(const TableOptions& options) {
+  const Compression compression = options.compression;
+  if (compression == Compression::none) return {};
+  if (options.kind == TableKind::tree)
+    return Error(Errc::invalid_argument, "only tables of kind levels are compressed");
+  if (compression > Compression::zstd) return Error(Errc::invalid_argument, "there is no such compression");
+  if (has_codec(compression)) return {};
+  return Error(Errc::unsupported, rt::str("this build of Cambium was made without lib", name_of(compression)),
+               rt::str("install lib", name_of(compression), "-dev and build it again, or choose another compression"));
 }
 
 }  // namespace
@@ -45,6 +57,7 @@ Op<Table> PartitionState::open_table(Bytes name, TableOptions table_options, Tab
   if (table_options.kind == TableKind::tree && table_options.index != TableIndex::automatic) {
     return Error(Errc::invalid_argument, "only tables of kind levels have a choice of index");
   }
+  if (const Status ok = can_compress(table_options); !ok) return ok.error();
   if (const Status ok = accepts_writes(); !ok) return ok.error();
   const Core::Scope scope(core);
   return catalog->create(name.str(), table_options, mode);
@@ -221,8 +234,10 @@ void Catalog::add_rows(Request& request, CatalogEdit& edit) {
     request.id = TableId{edit.next_table_id++};
     TableRoot empty;
     empty.index = request.options.index;
+    empty.compression = request.options.compression;
     edit.rows.push_back({catalog_key(request.id), catalog_value(request.name, request.options.kind, empty), false});
     if (empty.index == TableIndex::learned) edit.features_needed |= format::kFeatureLearned;
+    edit.features_needed |= format::feature_of(empty.compression);
     return;
   }
   const TableState& table = *partition_.tables.find(request.name);
@@ -239,7 +254,8 @@ void Catalog::add_rows(Request& request, CatalogEdit& edit) {
 void Catalog::apply(Request& request) {
   TableSet& tables = partition_.tables;
   if (request.verb == Verb::create) {
-    request.table = handle_of(tables.add(request.id, request.name, request.options.kind, request.options.index));
+    const TableOptions& chosen = request.options;
+    request.table = handle_of(tables.add(request.id, request.name, chosen.kind, chosen.index, chosen.compression));
     return;
   }
   TableState& table = *tables.find(request.name);

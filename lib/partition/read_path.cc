@@ -244,7 +244,8 @@ Op<void> PartitionState::multi_get(TableState& table, std::span<const Bytes> key
   constexpr std::size_t kInline = 32;
   const bool indexed = table.kind() == TableKind::tree;
   const bool plain = read.snapshot == nullptr && keys.size() <= kInline && buffers->empty() && !closing &&
-                     table.newest().height != 0 && (indexed || table.newest().content != nullptr);
+                     table.newest().height != 0 && (indexed || table.newest().content != nullptr) &&
+                     table.compression() == Compression::none;
   const Core::Scope scope(core);
   if (!plain) return multi_get_waiting(table, keys, values, read);
   MultiLookup lookups[kInline];
@@ -259,7 +260,8 @@ Op<void> PartitionState::multi_get(TableState& table, std::span<const Bytes> key
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const MultiLookup& lookup = lookups[i];
     const bool here = lookup.state == FindState::absent ||
-                      (lookup.state == FindState::found && lookup.found.entry.kind == format::EntryKind::value);
+                      (lookup.state == FindState::found && lookup.found.entry.kind == format::EntryKind::value &&
+                       lookup.found.frame != kNoFrame);  // else it was packed, and is gone with the lookup after it
     if (!here) {
       table.counts.gets -= keys.size();
       return multi_get_waiting(table, keys, values, read);

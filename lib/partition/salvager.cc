@@ -87,8 +87,8 @@ Task<Status> Salvager::begin() {
   }
   if (!magic) co_return Error(Errc::unsupported, rt::str(device_.name(), " is not a Cambium partition"));
   for (const format::Superblock& record : records) {
-    if (record.version == format::kFormatVersion && record.page_bytes == kPageBytes &&
-        (record.features_needed & ~format::kFeaturesKnown) == 0) {
+    if (record.version == format::kFormatVersion && record.page_bytes == kPageBytes) {
+      co_await check(knows_features(device_, record));
       continue;
     }
     co_return Error(Errc::unsupported, rt::str(device_.name(), " is of format version ", record.version),
@@ -237,6 +237,7 @@ Task<Status> Salvager::make_tables(PartitionState& to) {
     TableOptions options;
     options.kind = table.kind;
     options.index = table.root.index;
+    options.compression = table.root.compression;
     made.push_back(to.open_table(table.name, options, TableMode::open_or_create));
   }
   Status first_error;

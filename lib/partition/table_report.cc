@@ -21,7 +21,8 @@ std::vector<TableInfo> PartitionState::list_tables() const {
   list.reserve(tables.by_name().size());
   for (const auto& [name, table] : tables.by_name()) {
     const std::uint64_t pages = table->newest().node_pages + table->newest().overflow_pages;
-    list.push_back({handle_of(*table), table->entries(), pages, pages * kPageBytes, table->index()});
+    list.push_back(
+        {handle_of(*table), table->entries(), pages, pages * kPageBytes, table->index(), table->compression()});
   }
   return list;
 }
@@ -39,6 +40,8 @@ void add_levels(const LevelVersion& version, TableStats& s) {
     for (const SstablePtr& table : run.tables) {
       s.tombstones += table->tombstones;
       s.content_bytes += table->content_bytes;
+      s.node_bytes += table->pages() * kPageBytes;
+      s.unpacked_bytes += table->unpacked_pages() * kPageBytes;
     }
   }
   const LevelStats& met = version.stats();
@@ -101,6 +104,9 @@ SstableInfo describe(const Sstable& table, SstablePlace place) {
   info.height = table.root.height;
   info.node_pages = table.root.node_pages;
   info.overflow_pages = table.root.overflow_pages;
+  info.compression = table.compression;
+  info.packed_pages = table.packed.pages;
+  info.unpacked_pages = table.unpacked_pages() - table.pages() + table.root.node_pages;
   const FilterShape filter = table.filter_shape();
   info.filter_pages = filter.pages;
   info.filter_probes = filter.probes;

@@ -7,6 +7,7 @@
 
 #include "base/planted_bug.h"
 #include "base/text.h"
+#include "compress/codec.h"
 
 namespace cambium {
 namespace {
@@ -61,10 +62,7 @@ Status openable(const BlockDevice& device, const Superblock& record) {
                          " bytes; this build reads version ", format::kFormatVersion),
                  "open it with the version of Cambium that wrote it, or a newer one");
   }
-  if ((record.features_needed & ~format::kFeaturesKnown) != 0) {
-    return Error(Errc::unsupported, rt::str(device.name(), " uses features this build does not know"),
-                 "open it with a newer version of Cambium");
-  }
+  if (Status known = knows_features(device, record); !known) return known;
   const bool sane = record.file_pages >= kSuperblockPages && record.file_pages <= kFilePagesMax &&
                     record.table_count <= format::kTablesMax && record.catalog_height <= kHeightMax &&
                     record.page.generation <= kCountMax && record.sequence <= kCountMax;
@@ -93,6 +91,22 @@ Status openable(const BlockDevice& device, const Superblock& record) {
 }
 
 }  // namespace
+
+Status knows_features(const BlockDevice& device, const Superblock& record) {
+  if ((record.features_needed & ~format::kFeaturesKnown) != 0) {
+    return Error(Errc::unsupported, rt::str(device.name(), " uses features this build does not know"),
+                 "open it with a newer version of Cambium");
+  }
+  for (const Compression compression : {Compression::lz4, Compression::zstd}) {
+    if ((record.features_needed & format::feature_of(compression)) == 0 || has_codec(compression)) continue;
+    return Error(
+        Errc::unsupported,
+        rt::str(device.name(), " has tables compressed with ", name_of(compression),
+                ", and this build of Cambium was made without lib", name_of(compression)),
+        rt::str("install lib", name_of(compression), "-dev and build Cambium again; the file was not changed"));
+  }
+  return {};
+}
 
 bool holds_superblock(const char* pages) noexcept {
   for (unsigned page = 0; page < kSuperblockPages; ++page) {

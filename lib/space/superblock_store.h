@@ -30,6 +30,9 @@ Task<Result<LoadedSuperblock>> load_superblock(BlockDevice& device, char* page_b
 // Is this, read from page `page` (0-3), a whole copy of a superblock?
 bool intact_superblock(const format::Superblock& record, unsigned page) noexcept;
 
+// Can this build read such a file, as far as its features go? Errors: unsupported, which says what is missing.
+Status knows_features(const BlockDevice& device, const format::Superblock& record);
+
 // Seals and writes both copies of a slot. The caller syncs.
 Task<Status> write_superblock(BlockDevice& device, const format::Superblock& record, unsigned slot, char* page_buffer);
 

@@ -24,6 +24,8 @@ class LeafWarmer {
   // The leaf at `page` is read next, from its first entry or from its last; `entries` calls of step() come before.
   CAMBIUM_NO_ASAN void begin(const char* page, bool forward, std::size_t entries) noexcept {
     const auto& header = *reinterpret_cast<const format::NodeHeader*>(page);
+    left_ = 0;
+    if (header.page.type != format::PageType::leaf) return;  // packed: it is unpacked as a whole
     const std::size_t heap = std::min<std::size_t>(header.heap_begin, kPageBytes) / kLineBytes;
     const std::size_t arrays =
         format::heads_offset(header.prefix_bytes) + (format::kHeadBytes + sizeof(std::uint16_t)) * header.page.count;

@@ -9,6 +9,11 @@ namespace cambium {
 
 using node::NodeEntry;
 
+TreeBuilder::TreeBuilder(PageWriter& writer, LeafSink* leaves, Compression compression)
+    : writer_(writer), leaves_(leaves) {
+  if (compression != Compression::none) leaf_packer_.emplace(compression);
+}
+
 TreeBuilder::Level& TreeBuilder::level(std::size_t index) {
   if (index == levels_.size()) levels_.push_back(std::make_unique<Level>(index == 0));
   return *levels_[index];
@@ -25,8 +30,13 @@ void TreeBuilder::append(Bytes key, Bytes value, format::EntryKind kind) {
   entry.value = Bytes(both.data() + key.size(), value.size());
   entry.kind = kind;
   last_key_ = entry.key;
-  leaf.packer.add(entry);
-  leaf.scratch.mark(leaf.packer.added());
+  if (leaf_packer_) {
+    leaf_packer_->add(entry);
+    leaf.scratch.mark(leaf_packer_->added());
+  } else {
+    leaf.packer.add(entry);
+    leaf.scratch.mark(leaf.packer.added());
+  }
 }
 
 bool TreeBuilder::add(Bytes key, Bytes value, format::EntryKind kind) {
@@ -51,11 +61,16 @@ Task<Status> TreeBuilder::add_long(Bytes key, Bytes value) {
 // Builds the ready nodes of one level and hands them to the level above.
 Task<Status> TreeBuilder::emit(std::size_t index) {
   Level& from = level(index);
-  while (from.packer.ready()) {
-    const std::span<const NodeEntry> entries = from.packer.front();
+  while (ready(index)) {
     PageWriter::Slot slot = co_await check(writer_.next());
-    node::build_node(slot.data, {slot.id, writer_.generation(), writer_.file_id(), static_cast<unsigned>(index)},
-                     entries);
+    const node::NodeIdentity identity{slot.id, writer_.generation(), writer_.file_id(), static_cast<unsigned>(index)};
+    std::span<const NodeEntry> entries;
+    if (packs(index)) {
+      entries = leaf_packer_->build(slot.data, identity);
+    } else {
+      entries = from.packer.front();
+      node::build_node(slot.data, identity, entries);
+    }
     NodeEntry child;
     child.child.page = static_cast<std::uint32_t>(raw(slot.id));
     child.child.checksum = writer_.seal(slot, index > 0 || writer_.cache().has_free_frame());
@@ -71,8 +86,13 @@ Task<Status> TreeBuilder::emit(std::size_t index) {
     if (index == 0 && leaves_ != nullptr) leaves_->leaf(child.key, child.child);
     above.packer.add(child);
     above.scratch.mark(above.packer.added());
-    from.packer.pop_front();
-    from.scratch.release(from.packer.popped());
+    if (packs(index)) {
+      leaf_packer_->pop();
+      from.scratch.release(leaf_packer_->popped());
+    } else {
+      from.packer.pop_front();
+      from.scratch.release(from.packer.popped());
+    }
   }
   co_return Status();
 }
@@ -80,7 +100,7 @@ Task<Status> TreeBuilder::emit(std::size_t index) {
 Task<Status> TreeBuilder::pump() {
   const std::size_t levels = leaves_ == nullptr ? levels_.size() : 1;
   for (std::size_t index = 0; index < levels; ++index) {
-    if (!levels_[index]->packer.ready()) break;
+    if (!ready(index)) break;
     co_await check(emit(index));
   }
   co_return Status();
@@ -91,6 +111,7 @@ Task<Result<TableRoot>> TreeBuilder::finish() {
   for (std::size_t index = 0;; ++index) {
     Level& at = level(index);
     at.packer.finish();
+    if (packs(index)) leaf_packer_->finish();
     co_await check(emit(index));
     if (at.nodes == 1) {  // the one node of this level is the root; the level above holds only its pointer
       const NodePacker& above = level(index + 1).packer;

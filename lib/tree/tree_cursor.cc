@@ -12,6 +12,7 @@
 
 namespace cambium {
 
+using node::NodeSpan;
 using node::NodeView;
 
 namespace {
@@ -20,8 +21,9 @@ constexpr unsigned kWindowBeforeStream = 16;  // leaves of read-ahead; who wants
 
 }  // namespace
 
-TreeCursor::TreeCursor(PageCache& cache, StreamBuffers* streams, const TableRoot& root, CursorOptions options)
-    : cache_(cache), streams_(streams), root_(root), options_(options) {
+TreeCursor::TreeCursor(PageCache& cache, StreamBuffers* streams, const TableRoot& root, CursorOptions options,
+                       unsigned leaf_level)
+    : cache_(cache), streams_(streams), root_(root), options_(options), leaf_level_(leaf_level) {
   fence_.reserve(kKeyBytesMax);
   scratch_.resize(kKeyBytesMax + NodeView::kKeySlack);
 }
@@ -66,16 +68,16 @@ Task<Status> TreeCursor::descend(Bytes key, bool inclusive) {
   }
   above.reset();
   if (options_.bulk) start_stream();
-  const char* page = nullptr;
-  if (streaming()) page = co_await fetch_streamed(pointer);
-  if (page == nullptr) {
+  std::optional<NodeSpan> leaves;
+  if (streaming()) leaves = co_await fetch_streamed(pointer);
+  if (!leaves) {
     if (options_.entries_max != 0 && branch_) read_ahead_of_seek();
-    PageRef leaf = co_await check(fetch_page(cache_, pointer, 0));
-    co_await check(fitting(NodeView(leaf.bytes())));
-    page = leaf.bytes();
+    PageRef leaf = co_await check(fetch_page(cache_, pointer, leaf_level_));
+    leaves = leaves_of(leaf.bytes());
+    co_await check(fitting(*leaves));
     leaf_ = std::move(leaf);
   }
-  enter_leaf(page, key, inclusive, true);
+  enter_leaf(*leaves, key, inclusive, true);
   co_return Status();
 }
 
@@ -106,20 +108,23 @@ void TreeCursor::start_stream() {
 
 // The leaf at index_, when the stream has it and it is what its branch promises. What is not, the cache is asked for,
 // which says what is wrong.
-const char* TreeCursor::take_streamed(const format::ChildPointer& pointer) {
+std::optional<NodeSpan> TreeCursor::take_streamed(const format::ChildPointer& pointer) {
   const char* const page = options_.stream->find(pointer.id());
-  if (page == nullptr || !verify_page(cache_.device(), page, pointer, 0, cache_.file_id())) return nullptr;
-  if (!fitting(NodeView(page))) return nullptr;
+  if (page == nullptr) return std::nullopt;
+  const Status whole = verify_page(cache_.device(), page, pointer, leaf_level_, cache_.file_id(), cache_.unpacker());
+  if (!whole) return std::nullopt;
+  const NodeSpan leaves = leaves_of(page);
+  if (!fitting(leaves)) return std::nullopt;
   leaf_.reset();
-  return page;
+  return leaves;
 }
 
-Task<const char*> TreeCursor::fetch_streamed(format::ChildPointer pointer) {
-  const char* page = take_streamed(pointer);
-  if (page != nullptr) co_return page;
+Task<std::optional<NodeSpan>> TreeCursor::fetch_streamed(format::ChildPointer pointer) {
+  std::optional<NodeSpan> leaves = take_streamed(pointer);
+  if (leaves) co_return leaves;
   const bool there = co_await options_.stream->fetch(pointer.id());
-  if (there) page = take_streamed(pointer);
-  co_return page;
+  if (there) leaves = take_streamed(pointer);
+  co_return leaves;
 }
 
 Task<Status> TreeCursor::seek(Bytes key, bool inclusive) {
@@ -136,36 +141,44 @@ Task<Status> TreeCursor::seek(Bytes key, bool inclusive) {
   co_return Status();
 }
 
+// What is unpacked takes the place of the page before, whose entries nobody may look at any more.
+NodeSpan TreeCursor::leaves_of(const char* page) {
+  if (!format::is_packed_leaf(page)) return NodeSpan(page);
+  if (!unpacked_) unpacked_ = std::make_unique_for_overwrite<char[]>(format::kUnpackedBytesMax);
+  return cache_.unpacker().unpack(page, unpacked_.get());
+}
+
 // A branch does not know where its outermost child in the direction of travel ends; an ancestor does.
-bool TreeCursor::within_fence(const NodeView& leaf) noexcept {
+bool TreeCursor::within_fence(const NodeSpan& leaves) noexcept {
   if (!has_fence_ || !branch_) return true;
   const NodeView branch(branch_.bytes());
   if (forward() ? index_ + 1 != branch.count() : index_ != 0) return true;
+  const NodeView leaf = forward() ? leaves.back() : leaves.front();
   const std::size_t outermost = forward() ? leaf.count() - 1 : 0;
   const Bytes key(scratch_.data(), leaf.leaf_key(outermost, scratch_.data()));
   return forward() ? key < Bytes(fence_) : !(key < Bytes(fence_));
 }
 
-Status TreeCursor::fitting(const NodeView& leaf) {
+Status TreeCursor::fitting(const NodeSpan& leaves) {
   const char* wrong = nullptr;
   if (branch_) {
-    wrong = node::validate_child(NodeView(branch_.bytes()), index_, leaf);
-  } else if (root_.height == 1 && root_.pointer.entries != leaf.count()) {
+    wrong = node::validate_child(NodeView(branch_.bytes()), index_, leaves);
+  } else if (root_.height == 1 && root_.pointer.entries != leaves.entries()) {
     wrong = "has another entry count than the table's root says";
   }
-  if (wrong == nullptr && !within_fence(leaf)) wrong = "has keys beyond its bounds";
-  return wrong == nullptr ? Status() : Status(misfit(cache_.device(), leaf.id(), wrong));
+  if (wrong == nullptr && !within_fence(leaves)) wrong = "has keys beyond its bounds";
+  return wrong == nullptr ? Status() : Status(misfit(cache_.device(), leaves.front().id(), wrong));
 }
 
-// Requires: `page` is verified, and stays: leaf_ has it pinned, or the stream holds it.
-void TreeCursor::enter_leaf(const char* page, Bytes from, bool inclusive, bool bounded) {
-  const NodeView view(page);
-  page_ = view.id();
+// Requires: the page is verified, and stays: leaf_ has it pinned, or the stream holds it, or it is unpacked.
+void TreeCursor::enter_leaf(const NodeSpan& leaves, Bytes from, bool inclusive, bool bounded) {
+  page_ = leaves.front().id();
+  if (leaves.front().page() == unpacked_.get()) leaf_.reset();
   std::size_t first = 0;
-  std::size_t end = view.count();
+  std::size_t end = leaves.entries();
   if (bounded && !from.empty()) {
     bool equal = false;
-    const std::size_t at = view.leaf_lower_bound(from, equal);
+    const std::size_t at = leaves.entries_before(leaves.leaf_lower_bound(from, equal));
     if (forward()) {
       first = at + (equal && !inclusive ? 1 : 0);
     } else {
@@ -173,11 +186,12 @@ void TreeCursor::enter_leaf(const char* page, Bytes from, bool inclusive, bool b
     }
   }
   warm_next(end - first);
-  load_entries(view, first, end);
+  load_entries(leaves, first, end);
   at_end_ = !has_fence_ && (!branch_ || (forward() ? index_ + 1 == NodeView(branch_.bytes()).count() : index_ == 0));
 }
 
-void TreeCursor::load_entries(const NodeView& leaf, std::size_t first, std::size_t end) {
+// Entries [first, end) of the page.
+void TreeCursor::load_entries(const NodeSpan& leaves, std::size_t first, std::size_t end) {
   count_ = end - first;
   position_ = 0;
   if (entries_.size() < count_) {
@@ -185,7 +199,10 @@ void TreeCursor::load_entries(const NodeView& leaf, std::size_t first, std::size
     kinds_.resize(count_);
   }
   // An upper bound of the bytes of all keys, so that the buffer never moves under the entries.
-  const std::size_t bytes = count_ * (leaf.prefix().size() + format::kHeadBytes) + kPageBytes + NodeView::kKeySlack;
+  std::size_t prefix_bytes = 0;
+  for (std::size_t i = 0; i < leaves.count(); ++i) prefix_bytes = std::max(prefix_bytes, leaves[i].prefix().size());
+  const std::size_t bytes =
+      count_ * (prefix_bytes + format::kHeadBytes) + leaves.count() * kPageBytes + NodeView::kKeySlack;
   if (keys_.size() < bytes) keys_.resize(bytes);
   // Locals: what is stored through `out` could be any member.
   char* out = keys_.data();
@@ -193,19 +210,29 @@ void TreeCursor::load_entries(const NodeView& leaf, std::size_t first, std::size
   format::EntryKind* const kinds = kinds_.data();
   LeafWarmer warmer = warmer_;
   bool references = false;
-  const std::size_t count = count_;
   const std::size_t step = forward() ? std::size_t{1} : ~std::size_t{0};
-  std::size_t index = forward() ? first : end - 1;
-  const NodeView::LeafReader reader(leaf);
-  for (std::size_t i = 0; i < count; ++i, index += step) {
-    warmer.step();
-    node::LeafEntry entry;
-    const std::size_t key_bytes = reader.read(index, out, entry);
-    entries[i] = {Bytes(out, key_bytes), entry.value};
-    kinds[i] = entry.kind;
-    references |= entry.kind != format::EntryKind::value;
-    out += key_bytes;
+  std::size_t before = forward() ? 0 : leaves.entries();  // entries of leaves that were passed; those that are left
+  std::size_t i = 0;
+  for (std::size_t l = 0; l < leaves.count(); ++l) {
+    const NodeView leaf = leaves[forward() ? l : leaves.count() - 1 - l];
+    if (!forward()) before -= leaf.count();
+    const std::size_t from = std::max(first, before) - before;
+    const std::size_t to = end < before ? from : std::max(from, std::min(end - before, leaf.count()));
+    const std::size_t last = i + (to - from);
+    std::size_t index = forward() ? from : to - 1;
+    const NodeView::LeafReader reader(leaf);
+    for (; i < last; ++i, index += step) {
+      warmer.step();
+      node::LeafEntry entry;
+      const std::size_t key_bytes = reader.read(index, out, entry);
+      entries[i] = {Bytes(out, key_bytes), entry.value};
+      kinds[i] = entry.kind;
+      references |= entry.kind != format::EntryKind::value;
+      out += key_bytes;
+    }
+    if (forward()) before += leaf.count();
   }
+  CAMBIUM_ASSERT(i == count_);
   has_references_ = references;
 }
 
@@ -246,7 +273,7 @@ void TreeCursor::read_ahead(bool missed) {
   const std::size_t wanted = std::min<std::size_t>(window_, leaves_after(index_));
   for (; ahead_ < wanted; ++ahead_) {
     const std::size_t index = forward() ? index_ + 1 + ahead_ : index_ - 1 - ahead_;
-    cache_.prefetch(branch.child(index), 0);
+    cache_.prefetch(branch.child(index), leaf_level_);
   }
 }
 
@@ -255,8 +282,10 @@ void TreeCursor::read_ahead_of_seek() {
   const NodeView branch(branch_.bytes());
   const std::size_t most = std::min<std::size_t>(leaves_after(index_), options_.readahead_pages);
   if (most == 0 || cache_.find(branch.child(index_).id()) != kNoFrame) return;
-  cache_.prefetch(branch.child(index_), 0);
-  for (std::size_t i = 1; i <= most; ++i) cache_.prefetch(branch.child(forward() ? index_ + i : index_ - i), 0);
+  cache_.prefetch(branch.child(index_), leaf_level_);
+  for (std::size_t i = 1; i <= most; ++i) {
+    cache_.prefetch(branch.child(forward() ? index_ + i : index_ - i), leaf_level_);
+  }
 }
 
 TreeCursor::Move TreeCursor::move_to_sibling() {
@@ -267,27 +296,29 @@ TreeCursor::Move TreeCursor::move_to_sibling() {
   const std::size_t next = forward() ? index_ + 1 : index_ - 1;
   if (streaming()) {
     const std::size_t left = std::exchange(index_, next);
-    const char* const page = take_streamed(branch.child(next));
-    if (page != nullptr) {
-      enter_leaf(page, Bytes(), true, false);
+    const std::optional<NodeSpan> leaves = take_streamed(branch.child(next));
+    if (leaves) {
+      enter_leaf(*leaves, Bytes(), true, false);
       return Move::done;
     }
     index_ = left;
   }
   // A hint leads to a leaf that was compared with its bounds before; the way through the hash table compares.
   const PageCache::Hint hint = cache_.guess_child(branch_.frame(), next, true);
-  const FrameIndex frame =
-      cache_.right(hint, 0) ? hint.frame : cache_.find_child(branch_.frame(), next, branch.child(next), 0);
+  const FrameIndex frame = cache_.right(hint, leaf_level_)
+                               ? hint.frame
+                               : cache_.find_child(branch_.frame(), next, branch.child(next), leaf_level_);
   if (frame == kNoFrame) return Move::miss;
   const std::size_t here = std::exchange(index_, next);
-  if (!within_fence(NodeView(cache_.bytes(frame)))) {
+  const NodeSpan leaves = leaves_of(cache_.bytes(frame));
+  if (!within_fence(leaves)) {
     index_ = here;
     return Move::miss;  // which says what is wrong
   }
   cache_.touch(frame);
   leaf_ = cache_.take_prefetched(frame);
   if (!streaming()) read_ahead(false);
-  enter_leaf(leaf_.bytes(), Bytes(), true, false);
+  enter_leaf(leaves, Bytes(), true, false);
   return Move::done;
 }
 
@@ -307,20 +338,23 @@ Task<Status> TreeCursor::next_page() {
     index_ = forward() ? index_ + 1 : index_ - 1;
     const format::ChildPointer pointer = NodeView(branch_.bytes()).child(index_);
     if (window_ >= std::max(options_.readahead_pages, kWindowBeforeStream)) start_stream();
-    const char* page = nullptr;
-    if (streaming()) page = co_await fetch_streamed(pointer);
-    if (page == nullptr) {
+    std::optional<NodeSpan> leaves;
+    if (streaming()) leaves = co_await fetch_streamed(pointer);
+    if (!leaves) {
       read_ahead(true);
-      Result<PageRef> leaf = co_await fetch_page(cache_, pointer, 0);
-      Status good = leaf ? fitting(NodeView(leaf->bytes())) : Status(leaf.error());
+      Result<PageRef> leaf = co_await fetch_page(cache_, pointer, leaf_level_);
+      Status good = leaf ? Status() : Status(leaf.error());
+      if (good) {
+        leaves = leaves_of(leaf->bytes());
+        good = fitting(*leaves);
+      }
       if (!good) {  // a page that failed is not passed by: the next call meets it again
         index_ = here;
         co_return good;
       }
       leaf_ = std::move(*leaf);
-      page = leaf_.bytes();
     }
-    enter_leaf(page, Bytes(), true, false);
+    enter_leaf(*leaves, Bytes(), true, false);
   } else if (move == Move::descend) {
     const std::string fence = fence_;
     Status status = co_await descend(fence, forward() && !CAMBIUM_PLANTED(fence_entry_skipped));

@@ -43,7 +43,12 @@ class TreeStore final : public TableStore {
   Task<Status> check(const TableRoot& root, PageVisitor& visitor) override;
 
  private:
-  bool keeps_promise(const Lookup& lookup, FrameIndex frame) const noexcept;
+  // What the cache is asked for where a tree has `level`; and back.
+  unsigned asked(unsigned level) const noexcept {
+    return level == 0 && of_ == Of::sstables ? format::kAnyLeafLevel : level;
+  }
+  static unsigned level_of(unsigned asked) noexcept { return asked == format::kAnyLeafLevel ? 0 : asked; }
+  bool keeps_promise(const Lookup& lookup, FrameIndex frame) noexcept;
   FindState find_in_leaf(FrameIndex frame, Bytes key, FoundEntry& found) noexcept;
 
   PageCache& cache_;

@@ -10,6 +10,7 @@
 
 namespace cambium {
 
+using node::NodeSpan;
 using node::NodeView;
 
 namespace {
@@ -46,21 +47,23 @@ void TreeWalk::damaged(PageId page, std::uint64_t entries, const std::string& lo
 }
 
 // Keys ascend inside a node (validate_node), so the outermost ones tell.
-const char* TreeWalk::misfit_of(const NodeView& view, const Pending& at) {
+const char* TreeWalk::misfit_of(const NodeSpan& nodes, const Pending& at) {
   const bool leaf = at.level == 0;
-  std::uint64_t entries = view.count();
+  const NodeView view = nodes.front();
+  std::uint64_t entries = nodes.entries();
   if (!leaf) {
     entries = 0;
     for (std::size_t i = 0; i < view.count(); ++i) entries += view.child(i).entries;
   }
   if (entries != at.pointer.entries) return "has another entry count than its parent says";
   if (!leaf && view.count() == 1) return nullptr;
-  const auto key = [&](std::size_t i) {
-    return Bytes(key_.data(), leaf ? view.leaf_key(i, key_.data()) : view.separator(i, key_.data()));
+  const auto key = [&](const NodeView& node, std::size_t i) {
+    return Bytes(key_.data(), leaf ? node.leaf_key(i, key_.data()) : node.separator(i, key_.data()));
   };
-  const Bytes first = key(leaf ? 0 : 1);
+  const Bytes first = key(view, leaf ? 0 : 1);
   if (first < Bytes(at.low) || (!leaf && first == Bytes(at.low))) return "has keys below its bounds";
-  if (!at.high.empty() && !(key(view.count() - 1) < Bytes(at.high))) return "has keys above its bounds";
+  const NodeView last = nodes.back();
+  if (!at.high.empty() && !(key(last, last.count() - 1) < Bytes(at.high))) return "has keys above its bounds";
   for (std::size_t i = 0; leaf && tombstones_ == Tombstones::refuse && i < view.count(); ++i) {
     if (view.leaf_entry(i).kind == format::EntryKind::tombstone) return "has a tombstone, which trees do not hold";
   }
@@ -77,7 +80,8 @@ Task<Status> TreeWalk::step() {
   do {
     batch.push_back(std::move(stack_.back()));
     stack_.pop_back();
-    wanted.push_back({batch.back().pointer, batch.back().level, Status()});
+    const bool packed = batch.back().level == 0 && tombstones_ == Tombstones::allow;  // maybe: it is an sstable's
+    wanted.push_back({batch.back().pointer, packed ? format::kAnyLeafLevel : batch.back().level, Status()});
   } while (batch.back().level == 0 && batch.size() < PageReader::kBatchPages && !stack_.empty() &&
            stack_.back().level == 0);
   co_await reader_.read(wanted.data(), wanted.size());
@@ -87,9 +91,10 @@ Task<Status> TreeWalk::step() {
     const Pending& at = batch[i];
     Status whole = wanted[i].status;
     if (!whole && !is_damage(whole.code())) co_return whole;
-    const NodeView view(reader_.page(i));
+    const NodeSpan nodes = whole ? reader_.nodes(i) : NodeSpan(reader_.page(i));
+    const NodeView view = nodes.front();
     if (whole) {
-      const char* const wrong = misfit_of(view, at);
+      const char* const wrong = misfit_of(nodes, at);
       whole = wrong == nullptr ? visitor_.visit({view.id(), 1}, view.generation())
                                : Status(misfit(reader_.device(), view.id(), wrong));
     }
@@ -101,8 +106,10 @@ Task<Status> TreeWalk::step() {
     if (at.level > 0) {
       enter_branch(view, at);
     } else {
-      Status entered = co_await enter_leaf(view, at);
-      if (!entered) co_return entered;
+      for (std::size_t leaf = 0; leaf < nodes.count(); ++leaf) {
+        Status entered = co_await enter_leaf(nodes[leaf], at);
+        if (!entered) co_return entered;
+      }
     }
   }
   std::reverse(values_.begin(), values_.end());

@@ -63,7 +63,7 @@ class TreeWalk {
     std::string reference;
     std::string key;
   };
-  const char* misfit_of(const node::NodeView& node, const Pending& at);
+  const char* misfit_of(const node::NodeSpan& nodes, const Pending& at);
   void enter_branch(const node::NodeView& branch, const Pending& at);
   Task<Status> enter_leaf(const node::NodeView& leaf, const Pending& at);
   void enter_value(const node::NodeView& leaf, std::size_t index, Bytes reference);

@@ -2,7 +2,8 @@
 // A full device: what makes room still works there, by the reserve that ordinary flushes may not take.
 //
 // Deletes make room in trees at once. In a level store they are entries like others until what they hide is dropped, by
-// a merge or, where there is no room for one, sstable by sstable. A merge of long values finds no room, but loses nothing.
+// a merge or, where there is no room for one, sstable by sstable. A merge of long values finds no room, but loses
+// nothing.
 #include <catch2/catch.hpp>
 
 #include <cerrno>

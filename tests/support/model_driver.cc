@@ -101,14 +101,13 @@ class ModelRun {
       co_await check(db_->drop_table(name));
       const Status gone = co_await db_->put(table(), "key", "value");
       if (gone.code() != Errc::not_found) co_return Error(Errc::corruption, "a dropped table was written to");
-      const Table made = co_await check(db_->table(other, {}, TableMode::create));
+      const Table made = co_await check(db_->table(other, table_options(setup_, table_), TableMode::create));
       tables_.handles[table_] = made;
       model() = std::make_shared<Model>();
     }
     name = std::move(other);
     co_return Status();
   }
-  TableKind kind_of(std::size_t i) const { return setup_.levels && i % 2 == 1 ? TableKind::levels : TableKind::tree; }
   Task<Status> open_tables() {
     const bool first = names_.empty();
     for (std::size_t i = 0; first && i < setup_.tables; ++i) {
@@ -118,7 +117,7 @@ class ModelRun {
     tables_.handles.clear();
     for (std::size_t i = 0; i < names_.size(); ++i) {
       const TableMode mode = first && i != 0 ? TableMode::create : TableMode::open;
-      const Table opened = co_await check(db_->table(names_[i], {.kind = kind_of(i)}, mode));
+      const Table opened = co_await check(db_->table(names_[i], table_options(setup_, i), mode));
       tables_.handles.push_back(opened);
     }
     co_return Status();

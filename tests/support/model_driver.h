@@ -18,6 +18,7 @@
 #include <cambium/rt/core.h>
 #include <cambium/rt/result.h>
 #include <cambium/rt/task.h>
+#include <cambium/table.h>
 
 #include "support/draws.h"
 
@@ -52,6 +53,9 @@ struct ModelReport {
 
 // Small, with buffers and memory to match the cache: 16 pages evict all the time, 4,096 hold everything.
 ModelSetup model_setup(std::uint64_t seed, std::uint64_t cache_pages, std::uint64_t operations);
+
+// Of table `i`: its kind, and of every other level store that it is compressed, where this build can.
+TableOptions table_options(const ModelSetup& setup, std::size_t i);
 
 Task<Status> run_model(Core& core, const ModelSetup& setup, ModelReport& report);
 

@@ -6,6 +6,7 @@
 #include <cambium/limits.h>
 
 #include "base/text.h"
+#include "support/codecs.h"
 #include "support/model_driver.h"
 
 namespace cambium::test {
@@ -21,6 +22,14 @@ ModelSetup model_setup(std::uint64_t seed, std::uint64_t cache_pages, std::uint6
   setup.options.write_buffer_bytes = cache_pages < 256 ? 64 * KiB : cache_pages * 1 * KiB;
   setup.options.memory_bytes = setup.options.cache_bytes * 9 / 8 + 4 * setup.options.write_buffer_bytes + 2 * MiB;
   return setup;
+}
+
+TableOptions table_options(const ModelSetup& setup, std::size_t i) {
+  TableOptions options;
+  if (!setup.levels || i % 2 == 0) return options;
+  options.kind = TableKind::levels;
+  if (i % 4 == 3) options.compression = some_codec();
+  return options;
 }
 
 void print_report(const char* backend, std::uint64_t cache_pages, const ModelReport& report) {

@@ -9,7 +9,7 @@ import sys
 import unittest
 from pathlib import Path
 
-from cli_case import CliCase, CORRUPTION, NOT_FOUND, USAGE
+from cli_case import CliCase, CORRUPTION, NOT_FOUND, UNSUPPORTED, USAGE
 from cli_case import RESULT_CLASS, run_program
 
 
@@ -174,6 +174,49 @@ class Levels(CliCase):
         self.assertEqual(whole['stats']['entries'], 1001)
         self.assertEqual([store['table'] for store in whole['level_stores']], ['events'])
         self.assertIn(b'events\tlevels\t1000\t', self.cambium('table', 'list', self.file).out)
+
+    def test_a_compressed_table_says_what_it_saves(self):
+        codecs = []
+        for codec in ('lz4', 'zstd'):
+            made = run_program('table', 'create', self.file, codec, '--kind', 'levels', '--compression', codec, '--json')
+            if made.code == UNSUPPORTED:
+                self.assertIn(f'lib{codec}', made.err.decode())
+                continue
+            self.assertEqual((made.code, json.loads(made.out)['compression']), (0, codec))
+            codecs.append(codec)
+        if not codecs:
+            self.skipTest('this build has no codec')
+        self.cambium('table', 'create', self.file, 'tree', '--compression', codecs[0], code=USAGE)
+        self.cambium('table', 'create', self.file, 'other', '--kind', 'levels', '--compression', 'gzip', code=USAGE)
+        lines = ''.join(f'key{i:06d}\tthe value of {i}, which is like the others\n' for i in range(5000)).encode()
+        for table in (*codecs, 'events'):
+            self.cambium('load', self.file, '--table', table, '-q', stdin=lines)
+        listed = json.loads(self.cambium('table', 'list', self.file, '--json').out)['tables']
+        self.assertEqual({t['name']: t.get('compression') for t in listed},
+                         {'default': None, 'events': 'none', **{codec: codec for codec in codecs}})
+        tables = {table['table']: table for table in self.levels()}
+        plain = tables['events']
+        self.assertEqual((plain['compression_ratio'], plain['unpacked_bytes']), (1, plain['node_bytes']))
+        for codec in codecs:
+            table = tables[codec]
+            self.assertGreater(table['compression_ratio'], 2)
+            self.assertAlmostEqual(table['compression_ratio'], table['unpacked_bytes'] / table['node_bytes'])
+            self.assertLess(table['bytes'] * 2, plain['bytes'])
+            one, = table['levels'][0]['runs'][0]['sstables']
+            self.assertEqual(one['compression'], codec)
+            shown = json.loads(self.cambium('sstable', self.file, '--table', codec, '--id', str(one['id']), '--json').out)
+            self.assertGreater(shown['packed_pages'], 0)
+            self.assertGreater(shown['unpacked_pages'], 2 * shown['node_pages'])
+            self.assertEqual((shown['first']['k'], shown['last']['k']), ('key000000', 'key004999'))
+            text = self.cambium('sstable', self.file, '--table', codec, '--id', str(one['id'])).out
+            self.assertIn(codec.encode(), text)
+            self.assertIn(b'compression_ratio', self.cambium('levels', self.file, '--table', codec).out)
+            stat = json.loads(self.cambium('stat', self.file, '--table', codec, '--json').out)
+            self.assertGreater(stat['compression_ratio'], 2)
+            self.assertEqual(self.cambium('scan', self.file, '--table', codec, '--from', 'key004999').out,
+                             b'key004999\tthe value of 4999, which is like the others\n')
+        self.assertNotIn(b'compression_ratio', self.cambium('levels', self.file, '--table', 'events').out)
+        self.cambium('check', self.file)
 
 
 if __name__ == '__main__':

@@ -115,6 +115,9 @@ void add_table_actions(CLI::App& app, const Options& options) {
   create.add_option("--index", to.index, "of a table of kind levels: auto, plain or learned")
       ->check(CLI::IsMember({"auto", "plain", "learned"}))
       ->capture_default_str();
+  create.add_option("--compression", to.compression, "of a table of kind levels: none, lz4 or zstd")
+      ->check(CLI::IsMember({"none", "lz4", "zstd"}))
+      ->capture_default_str();
   CLI::App& list = add("list", "prints the tables, by name");
   CLI::App& drop = add("drop", "removes a table with all that is in it");
   CLI::App& rename = add("rename", "gives a table another name");

@@ -23,6 +23,7 @@ struct Arguments {
   std::string new_name;
   std::string kind = "tree";
   std::string index = "auto";
+  std::string compression = "none";
 
   // whatever reads or writes entries
   std::string table;  // empty: the default table

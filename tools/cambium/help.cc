@@ -107,6 +107,7 @@ After a line that cannot be read the open group is dropped; earlier groups stay.
     {"table", "Makes, lists, drops and renames tables.",
      R"(  cambium table create data.cambium events
   cambium table create data.cambium samples --kind levels --index learned
+  cambium table create data.cambium log --kind levels --compression zstd
   cambium table list data.cambium
   cambium table rename data.cambium events events-2023
   cambium table drop data.cambium events-2023
@@ -117,7 +118,9 @@ Every file has the table default, which is meant where --table is not given; it 
 dropped or renamed. A table of --kind levels is for random writes; --index says how its
 parts find a key: plain (by branch pages), learned (by lines over the keys, where a part
 is large and its keys are regular), or auto (plain, unless the cache is small beside the
-file). Older versions refuse a file with a learned index. list prints
+file). --compression lz4 (fast) or zstd (smaller) packs several pages of entries into one
+of the file; values over some 1.25 KiB stay as they are. Older versions refuse a file with
+a learned index or compression, and so do builds without the library. list prints
 name<TAB>kind<TAB>entries<TAB>bytes, by name. --table must name a table that is there
 (exit code 1), except for load, batch and stress, which make it as they make the file.
 Names are 1 to 255 bytes of UTF-8 without / or control characters. A dropped table is

@@ -57,6 +57,10 @@ void level_lines(Session& session, const TableStats& stats) {
   line(session, "tombstones", str(stats.tombstones), "deletions that older runs need");
   line(session, "content", humane(stats.content_bytes, "bytes"), "keys and values of all entries");
   line(session, "space_amplification", ratio_text(stats.space_amplification()), "bytes of pages per byte of content");
+  if (stats.compression_ratio() != 1) {
+    line(session, "compression_ratio", ratio_text(stats.compression_ratio()),
+         str(humane(stats.unpacked_bytes, "bytes"), " without it; long values are not compressed"));
+  }
   const TableCompaction& state = stats.compaction;
   line(session, "policy", str(state.flush_runs, " / ", state.tier_runs),
        str("runs that are merged, of level 0 / of one between; ", state.reason));
@@ -100,6 +104,9 @@ ordered_json table_object(const Table& table, const TableStats& stats) {
                  {"level_count", stats.levels},
                  {"tombstones", stats.tombstones},
                  {"content_bytes", stats.content_bytes},
+                 {"node_bytes", stats.node_bytes},
+                 {"unpacked_bytes", stats.unpacked_bytes},
+                 {"compression_ratio", stats.compression_ratio()},
                  {"lookups", stats.lookups},
                  {"sstable_searches", stats.sstable_searches},
                  {"filter_checks", stats.filter_checks},

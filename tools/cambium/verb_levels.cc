@@ -62,6 +62,8 @@ ordered_json sstable_object(const Session& session, const SstableInfo& one) {
           {"pages", one.pages()},
           {"bytes", one.bytes()},
           {"content_bytes", one.content_bytes},
+          {"compression", compression_name(one.compression)},
+          {"unpacked_bytes", (one.pages() - one.node_pages + one.unpacked_pages) * kPageBytes},
           {"min_key", encode(encoding, one.min_key)},
           {"max_key", encode(encoding, one.max_key)},
           {"enc", to_string(encoding)},
@@ -181,6 +183,10 @@ void describe_plain(Session& session, const SstableInfo& one) {
   line(session, "content", humane(one.content_bytes, "bytes"), "keys and values");
   line(session, "pages", humane(one.pages(), "pages"),
        str(one.node_pages, " of nodes, ", one.filter_pages, " of the filter, ", one.overflow_pages, " of long values"));
+  if (one.compression != Compression::none) {
+    line(session, "compression", std::string(compression_name(one.compression)),
+         str(one.packed_pages, " of its pages; without it there would be ", one.unpacked_pages, " of nodes"));
+  }
   line(session, "height", str(one.height), "of its tree");
   line(session, "filter", bits_text(one), str("bits per key, ", one.filter_probes, " probes"));
   line(session, "trimmed", one.trimmed ? "yes" : "no", "compaction has taken what is below its first key");
@@ -198,6 +204,8 @@ ordered_json describe_object(const Session& session, const SstableInfo& one) {
     extents.push_back({{"first_page", extent.first_page}, {"pages", extent.pages}});
   }
   object.update({{"node_pages", one.node_pages},
+                 {"packed_pages", one.packed_pages},
+                 {"unpacked_pages", one.unpacked_pages},
                  {"overflow_pages", one.overflow_pages},
                  {"height", one.height},
                  {"filter_probes", one.filter_probes},

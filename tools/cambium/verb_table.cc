@@ -15,6 +15,11 @@ using rt::str;
 
 std::string_view kind_name(TableKind kind) noexcept { return kind == TableKind::tree ? "tree" : "levels"; }
 
+std::string_view compression_name(Compression compression) noexcept {
+  if (compression == Compression::none) return "none";
+  return compression == Compression::lz4 ? "lz4" : "zstd";
+}
+
 namespace {
 
 std::string_view index_name(TableIndex index) noexcept {
@@ -25,6 +30,11 @@ std::string_view index_name(TableIndex index) noexcept {
 TableIndex index_of(std::string_view name) noexcept {
   if (name == "auto") return TableIndex::automatic;
   return name == "plain" ? TableIndex::plain : TableIndex::learned;
+}
+
+Compression compression_of(std::string_view name) noexcept {
+  if (name == "none") return Compression::none;
+  return name == "lz4" ? Compression::lz4 : Compression::zstd;
 }
 
 Answer list(Session& session) {
@@ -42,7 +52,10 @@ Answer list(Session& session) {
                                      {"entries", info.entries},
                                      {"pages", info.pages},
                                      {"bytes", info.bytes}};
-    if (info.table.kind() == TableKind::levels) fields["index"] = index_name(info.index);
+    if (info.table.kind() == TableKind::levels) {
+      fields["index"] = index_name(info.index);
+      fields["compression"] = compression_name(info.compression);
+    }
     tables.push_back(std::move(fields));
   }
   if (!session.plain()) print_object(session, {{"action", "list"}, {"tables", tables}});
@@ -57,10 +70,14 @@ Answer verb_table(Session& session) {
   if (arguments.action == "list") co_return co_await list(session);
   if (arguments.action == "create") {
     const TableKind kind = arguments.kind == "tree" ? TableKind::tree : TableKind::levels;
-    const TableOptions options{.kind = kind, .index = index_of(arguments.index)};
+    const TableOptions options{
+        .kind = kind, .index = index_of(arguments.index), .compression = compression_of(arguments.compression)};
     const Table made = co_await check(session.db->table(arguments.name, options, TableMode::create));
     fields["kind"] = kind_name(made.kind());
-    if (kind == TableKind::levels) fields["index"] = arguments.index;
+    if (kind == TableKind::levels) {
+      fields["index"] = arguments.index;
+      fields["compression"] = arguments.compression;
+    }
     fields["number"] = raw(made.id());
   } else if (arguments.action == "drop") {
     co_await check(session.db->drop_table(arguments.name));

@@ -12,6 +12,7 @@
 namespace cambium::cli {
 
 std::string_view kind_name(TableKind kind) noexcept;
+std::string_view compression_name(Compression compression) noexcept;
 
 Answer verb_create(Session& session);
 Answer verb_put(Session& session);

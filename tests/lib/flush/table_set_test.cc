@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "support/codecs.h"
+#include "support/skip.h"
+
 namespace cambium {
 namespace {
 
@@ -92,6 +95,19 @@ TEST_CASE("table set: the index that a table was made with is in its row, and su
   REQUIRE(read_catalog_row(catalog_key(table), catalog_value(table, table.newest()), tables));
   CHECK(tables.find("events")->index() == TableIndex::learned);
   CHECK(tables.find("events")->newest().pointer == root_at(17).pointer);
+}
+
+TEST_CASE("table set: the compression that a table was made with is in its row, and survives new versions of it") {
+  const Compression compression = test::some_codec();
+  if (compression == Compression::none) CAMBIUM_SKIP("this build has no codec");
+  TableSet made;
+  TableState& table = made.add(TableId{5}, "events", TableKind::levels, TableIndex::automatic, compression);
+  table.publish(Generation{1}, root_at(17));  // built by somebody who does not know
+  CHECK(table.compression() == compression);
+  TableSet tables;
+  REQUIRE(read_catalog_row(catalog_key(table), catalog_value(table, table.newest()), tables));
+  CHECK(tables.find("events")->compression() == compression);
+  CHECK(tables.find("events")->index() == TableIndex::automatic);
 }
 
 TEST_CASE("table set: tables are found by number and by name, whatever the numbers, and iterate by number") {
@@ -227,6 +243,14 @@ TEST_CASE("table set: a damaged catalog row is corruption, one of another kind i
   SECTION("an index from the future") {
     value[offsetof(format::TableRow, index)] = 3;
     expected = Errc::unsupported;
+  }
+  SECTION("a compression from the future") {
+    value[offsetof(format::TableRow, compression)] = 3;
+    expected = Errc::unsupported;
+  }
+  SECTION("a compressed tree") {
+    value[offsetof(format::TableRow, compression)] = static_cast<char>(Compression::lz4);
+    if (!has_codec(Compression::lz4)) expected = Errc::unsupported;
   }
   SECTION("a tree with an index") { value[offsetof(format::TableRow, index)] = 2; }
   TableSet tables;

@@ -67,9 +67,50 @@ TEST_CASE("sstable: a row with an impossible learned index is corruption", "[F12
   SECTION("a root that is not the last page") { index.page = 2711; }
   SECTION("a root outside of the extents") { index.page = 5; }
   SECTION("an unknown field") { index.reserved = 1; }
-  SECTION("a flag from the future") { row.flags |= 4; }
+  SECTION("a flag from the future") { row.flags |= 8; }
   SECTION("the record, and no flag") { row.flags = 0; }
   std::memcpy(value.data() + at, &index, sizeof index);
+  SstablePlace place;
+  CHECK(read_sstable_row(sstable_row_key(SstableId{7}), value, kFilePages, place).code() == Errc::corruption);
+}
+
+TEST_CASE("sstable: a row says how many of its leaves are packed, and what they are without") {
+  Sstable table = made_up(GENERATE(false, true));
+  table.compression = Compression::zstd;
+  table.packed = {600, 4'000'000};
+  const std::string value = sstable_row_value(table, {3, 9});
+  SstablePlace place;
+  const Result<SstablePtr> row = read_sstable_row(sstable_row_key(table.id), value, kFilePages, place);
+  REQUIRE(row);
+  const SstablePtr& read = row.value();
+  CHECK(read->compression == Compression::zstd);
+  CHECK(read->packed.pages == 600);
+  CHECK(read->packed.bytes == 4'000'000);
+  CHECK(read->unpacked_pages() == table.pages() - 600 + 977);
+  CHECK(read->max_key == "zebra");
+  CHECK(sstable_row_value(*read, place) == value);
+}
+
+TEST_CASE("sstable: a row with impossible packed leaves is corruption", "[F12]") {
+  Sstable table = made_up(true);
+  table.compression = Compression::lz4;
+  table.packed = {600, 4'000'000};
+  std::string value = sstable_row_value(table, {1, 1});
+  const std::size_t at = value.size() - std::string("azebra").size() - sizeof(format::PackedLeavesRow);
+  auto& row = *reinterpret_cast<format::SstableRow*>(value.data());
+  format::PackedLeavesRow packed;
+  std::memcpy(&packed, value.data() + at, sizeof packed);
+  REQUIRE(packed.pages == 600);
+  SECTION("none packed") { packed.pages = 0; }
+  SECTION("more packed than there are") { packed.pages = 709; }
+  SECTION("no bytes") { packed.bytes = 0; }
+  SECTION("more bytes than such pages hold") { packed.bytes = 601 * format::kUnpackedBytesMax; }
+  SECTION("bytes out of this world") { packed.bytes = ~std::uint64_t{0}; }
+  SECTION("no compression") { packed.compression = Compression::none; }
+  SECTION("a compression from the future") { packed.compression = static_cast<Compression>(3); }
+  SECTION("an unknown field") { packed.reserved[6] = 1; }
+  SECTION("the record, and no flag") { row.flags = format::kSstableLearned; }
+  std::memcpy(value.data() + at, &packed, sizeof packed);
   SstablePlace place;
   CHECK(read_sstable_row(sstable_row_key(SstableId{7}), value, kFilePages, place).code() == Errc::corruption);
 }
