@@ -174,9 +174,10 @@ class CAMBIUM_EXPORT Partition {
   Op<void> flush(FlushOptions options = {});
   // Moves pages from the end of the file to free space and cuts the file. Readers and writers go on meanwhile.
   Op<void> compact();
-  // Until no compaction of a table of kind `levels` is due, and merging all of it would hardly make it smaller (by a
-  // tenth); then gives back file space, if more than an eighth of what is in use is free. Tries again what has stopped.
-  // Errors: the one that stopped a table's compaction; as compact().
+  // Until no compaction of a table of kind `levels` is due, and merging all of it would hardly make it smaller, or
+  // quicker to read: what lies above the bottom level is less than a tenth of that, and so is what a merge would drop.
+  // Then gives back file space, if more than an eighth of what is in use is free. Tries again what has stopped. Errors:
+  // the one that stopped a table's compaction; as compact().
   Op<void> settle();
   // Background compaction of all tables of kind `levels`: it ends after the slice under way, and goes on.
   void pause_compaction();
