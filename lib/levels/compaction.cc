@@ -90,7 +90,7 @@ bool Compaction::move_whole(const std::vector<LevelRun>& inputs, LevelEdit& edit
       all.push_back(table.get());
       if (run.place == plan_.output) continue;
       if (plan_.drop_tombstones && table->tombstones != 0) return false;
-      if (inputs.size() > 1 && table->pages() < store_.shape().pages_max / 2) return false;
+      if (inputs.size() > 1 && table->pages() < store_.sstable_pages_max() / 2) return false;
     }
   }
   std::sort(all.begin(), all.end(), [](const Sstable* a, const Sstable* b) { return a->min_key < b->min_key; });
@@ -118,9 +118,9 @@ Task<Status> Compaction::build_slice(const TableRoot& root, PageWriter& writer, 
   LevelCursor entries(store_.cache(), store_.trees(), store_.streams(), root.content, inputs, options, true);
   entries.report_hidden(&edit.freed);
   co_await check(entries.seek(Bytes(), true));
-  SstableBuilder builder(store_.trees(), writer, store_.shape(root), store_.next_id());
+  SstableBuilder builder(store_.trees(), writer, store_.shape(root, plan_.output.level), store_.next_id());
   const std::uint64_t pages_before = writer.stats().pages;
-  const std::uint64_t slice_pages = 2 * store_.shape().pages_max;
+  const std::uint64_t slice_pages = 2 * store_.sstable_pages_max();
   const std::string stop = untouched_from(inputs);
   bool full = false;
   while (entries.valid() && !full) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/planted_bug.h"
+#include "levels/filter_bits.h"
 
 namespace cambium {
 
@@ -49,6 +50,13 @@ bool has_dense_tombstones(const LevelVersion& version) noexcept {
     }
   }
   return dense >= kMany;
+}
+
+double filter_bits_at(unsigned level) noexcept {
+  constexpr unsigned kLevels = 3;
+  constexpr double kRatio = 8;
+  constexpr double kBitsOnAverage = 10;
+  return bits_for_level(level == kBottomLevel ? kLevels - 1 : std::min(level, 1u), kLevels, kRatio, kBitsOnAverage);
 }
 
 std::optional<CompactionPlan> pick_smallest_runs(const LevelVersion& version) {

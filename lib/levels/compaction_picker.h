@@ -23,6 +23,11 @@ namespace cambium {
 
 inline constexpr unsigned kBottomLevel = 6;
 
+// Bits per key of the filters of a level: ten on average, but so that absent keys cost the fewest reads, as in Monkey
+// (Dayan, Athanassoulis and Idreos, 2017). A run above has an eighth of the keys of one below it, or less, and deceives
+// as often for each: there the same bits buy more. Levels between are taken for level 1: most tables have none.
+double filter_bits_at(unsigned level) noexcept;
+
 struct CompactionPolicy {
   unsigned flush_runs = 8;  // of level 0: as many are merged, and a third more at the most
   unsigned tier_runs = 6;   // of a level between: as many are merged into the one below

@@ -52,7 +52,7 @@ std::unique_ptr<SortedBuilder> LevelStore::builder(PageWriter& writer, BuilderOp
   TableRoot chosen;
   chosen.index = options.index;
   chosen.compression = options.compression;
-  return std::make_unique<LevelTableBuilder>(*this, writer, shape(chosen));
+  return std::make_unique<LevelTableBuilder>(*this, writer, shape(chosen, kBottomLevel));
 }
 
 Task<Result<TableRoot>> LevelStore::apply(TableRoot root, std::span<const Change> changes, PageWriter& writer) {
@@ -60,7 +60,7 @@ Task<Result<TableRoot>> LevelStore::apply(TableRoot root, std::span<const Change
   co_await cambium::check(load(root));
   const LevelVersion& version = version_of(root);
   Core& core = cache_.core();
-  SstableBuilder sstables(trees_, writer, shape(root), next_id_);
+  SstableBuilder sstables(trees_, writer, shape(root, 0), next_id_);
   for (std::size_t i = 0; i < changes.size(); ++i) {
     const Change& change = changes[i];
     if (i + Change::kPrefetchAhead < changes.size()) changes[i + Change::kPrefetchAhead].prefetch();
@@ -255,7 +255,7 @@ Task<Result<TableRoot>> LevelStore::relocate(TableRoot root, PageId limit, std::
       }
       moved += table->pages() + table->root.overflow_pages;
       // One sstable becomes one: cut anew it could be several, and rows of the manifest would grow with every move.
-      SstableShape whole = shape(root);
+      SstableShape whole = shape(root, run.place.level);
       whole.pages_max = ~std::uint64_t{0};
       SstableBuilder builder(trees_, writer, whole, next_id_);
       co_await cambium::check(rebuild(*table, limit, builder, edit_of_moves));

@@ -19,6 +19,7 @@
 #include <optional>
 #include <span>
 
+#include "levels/compaction_picker.h"
 #include "levels/level_version.h"
 #include "levels/sstable_builder.h"
 #include "table_store.h"
@@ -52,10 +53,11 @@ class LevelStore final : public TableStore {
   // The table with other sstables. Their pages are written; those of the ones that leave are freed here.
   Task<Result<TableRoot>> edit(TableRoot root, const LevelEdit& edit, PageWriter& writer);
 
-  // Of what is built for a table from now on.
-  SstableShape shape(const TableRoot& table = {}) const noexcept {
-    return {sstable_pages_max_, 10, table.index, table.compression};
+  // Of what is built from now on for a level of a table.
+  SstableShape shape(const TableRoot& table, unsigned level) const noexcept {
+    return {sstable_pages_max_, filter_bits_at(level), table.index, table.compression};
   }
+  std::uint64_t sstable_pages_max() const noexcept { return sstable_pages_max_; }
   // What a reader of a whole run says when its sstables hold other keys than the manifest has them hold.
   Error overlap() const;
   SstableId& next_id() noexcept { return next_id_; }  // of all tables: builders run side by side

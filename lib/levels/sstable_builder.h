@@ -21,7 +21,7 @@ namespace cambium {
 
 struct SstableShape {
   std::uint64_t pages_max;  // of one sstable, about
-  double filter_bits = 10;  // per key; 0: no filter
+  double filter_bits;       // per key; 0: no filter
   TableIndex index = TableIndex::automatic;
   Compression compression = Compression::none;
 };

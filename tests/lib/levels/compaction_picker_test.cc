@@ -4,6 +4,9 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <vector>
+
+#include "levels/filter_bits.h"
 
 namespace cambium {
 namespace {
@@ -99,6 +102,38 @@ TEST_CASE("compaction picker: tombstones are dense when they are half of an ssta
   CHECK_FALSE(has_dense_tombstones(*with(0, 20'002, 10'000)));
   CHECK_FALSE(has_dense_tombstones(*with(0, 9'999, 9'999)));
   CHECK_FALSE(has_dense_tombstones(*with(kBottomLevel, 20'000, 20'000)));
+}
+
+TEST_CASE("filters: bits by level deceive lookups less than half as often as the same memory spread evenly",
+          "[F08][L05]") {
+  struct Runs {
+    unsigned level;
+    double count;
+    double keys;  // of one
+  };
+  // A store full of runs, and one that is as good as merged.
+  const std::vector<Runs> stores[] = {{{0, 8, 1}, {1, 6, 8}, {kBottomLevel, 1, 100}},
+                                      {{0, 2, 1}, {1, 1, 8}, {kBottomLevel, 1, 100}}};
+  for (const std::vector<Runs>& store : stores) {
+    double keys = 0;
+    double bits = 0;
+    double deceived = 0;
+    double runs = 0;
+    for (const Runs& at : store) {
+      const double each = filter_bits_at(at.level);
+      keys += at.count * at.keys;
+      bits += at.count * at.keys * each;
+      runs += at.count;
+      deceived += at.count * blocked_false_positive_rate(each, best_probes(each));
+    }
+    const double average = bits / keys;
+    CAPTURE(average, deceived, runs);
+    CHECK(average > 9);
+    CHECK(average < 12);
+    CHECK(deceived < runs * blocked_false_positive_rate(average, best_probes(average)) / 2);
+  }
+  CHECK(filter_bits_at(kBottomLevel) > 9);
+  for (unsigned level = 1; level <= kBottomLevel; ++level) CHECK(filter_bits_at(level) <= filter_bits_at(level - 1));
 }
 
 TEST_CASE("level version: sstables of one run that overlap are refused") {
