@@ -66,14 +66,14 @@ bool Compaction::done(const LevelVersion& version) const {
 double Compaction::share_done(const LevelVersion& version) const noexcept {
   std::uint64_t left = 0;
   for (const LevelRun& run : version.runs()) {
-    if (run.place.level == plan_.from_level && plan_.has_input(run.place)) left += run.pages();
+    if (run.place != plan_.output && plan_.has_input(run.place)) left += run.pages();
   }
   return 1.0 - static_cast<double>(left) / static_cast<double>(std::max<std::uint64_t>(plan_.from_pages, 1));
 }
 
 std::size_t Compaction::from_runs() const noexcept {
   return static_cast<std::size_t>(std::count_if(plan_.inputs.begin(), plan_.inputs.end(),
-                                                [&](SstablePlace place) { return place.level == plan_.from_level; }));
+                                                [&](SstablePlace place) { return place != plan_.output; }));
 }
 
 double Compaction::share_dropped() const noexcept {

@@ -85,6 +85,7 @@ std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const
       static_cast<std::size_t>(std::count_if(version.runs().begin(), version.runs().end(), [&](const LevelRun& run) {
         return run.place.level == level && whole(run);
       }));
+  const bool sweep = settle && level != 0;  // else what lies far above would be written once for each level between
   const std::size_t due = settle ? 1 : (level == 0 ? policy.flush_runs : policy.tier_runs);
   if (here == 0 || here < due) return std::nullopt;
   std::size_t passed_by = 0;  // of the newest
@@ -93,7 +94,8 @@ std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const
   plan.from_level = level;
   std::vector<SstablePlace> chosen;
   for (const LevelRun& run : version.runs()) {
-    if (run.place.level != level || !whole(run)) continue;
+    const bool comes = run.place.level == level || (sweep && run.place.level > level && run.place.level < kBottomLevel);
+    if (!comes || !whole(run)) continue;
     if (passed_by > 0) {
       --passed_by;
       continue;
@@ -102,7 +104,7 @@ std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const
     plan.from_pages += run.pages();
     for (const SstablePtr& table : run.tables) plan.from_entries += table->entries();
   }
-  plan.output.level = output_level(version, policy, level, plan.from_pages);
+  plan.output.level = sweep ? kBottomLevel : output_level(version, policy, level, plan.from_pages);
   const bool to_bottom = plan.output.level == kBottomLevel;
   std::uint32_t newest_there = 0;
   bool older = false;  // than the output, and not part of it
@@ -110,10 +112,9 @@ std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const
     const bool there = run.place.level == plan.output.level;
     if (there) newest_there = std::max(newest_there, run.place.run);
     const bool taken = std::find(chosen.begin(), chosen.end(), run.place) != chosen.end();
-    if (run.place.level == level && !taken) continue;  // newer than the others of its level
-    if (run.place.level != level && !(there && to_bottom)) {
-      older = older || run.place.level >= plan.output.level;
-      continue;
+    if (!taken && !(there && to_bottom)) {
+      older = older || (run.place.level != level && run.place.level >= plan.output.level);
+      continue;  // at its own level: newer than the others
     }
     plan.inputs.push_back(run.place);
     for (const SstablePtr& table : run.tables) {

@@ -50,7 +50,7 @@ struct CompactionPlan {
   bool drop_tombstones = false;      // nothing older than the output is left of the key range
   bool sliced = true;                // may be done piece by piece, leaving sstables trimmed
   std::uint64_t pages = 0;           // of the inputs
-  std::uint64_t from_pages = 0;      // of those at from_level
+  std::uint64_t from_pages = 0;      // of those above the output
   std::uint64_t from_entries = 0;    // likewise
 
   bool has_input(SstablePlace place) const noexcept {
@@ -62,7 +62,8 @@ struct CompactionPlan {
 bool has_dense_tombstones(const LevelVersion& version) noexcept;
 
 // The merge to begin at `level`, if it is due. `unfinished`: runs that other merges are still writing, which are left
-// alone. `settle`: everything above the bottom is due.
+// alone. `settle`: everything above the bottom is due: level 0 as always, from level 1 on all levels in one merge into
+// the bottom. Requires of that: no other merge is under way but one of level 0.
 //
 // Of level 0 the oldest runs are merged, not all: a merge that takes in a backlog at once holds up the next one.
 std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const CompactionPolicy& policy,

@@ -79,6 +79,27 @@ TEST_CASE("compaction picker: nothing is put below runs that are newer than what
   CHECK(places(*plan) == std::vector<std::uint64_t>{1, 2, 3});
 }
 
+TEST_CASE("compaction picker: to settle, all levels below level 0 become one with the bottom, in one merge") {
+  const auto version =
+      LevelVersion::of({sstable(1, {0, 1}, "a", "m"), sstable(2, {3, 2}, "c", "z"), sstable(3, {4, 3}, "c", "z"),
+                        sstable(4, {4, 7}, "a", "f"), sstable(5, {kBottomLevel, 1}, "g", "z")})
+          .value();
+  CHECK_FALSE(pick_compaction(*version, kPolicy, 3));
+  CHECK_FALSE(pick_compaction(*version, kPolicy, 1, {}, true));
+  const auto plan = pick_compaction(*version, kPolicy, 3, {}, true);
+  REQUIRE(plan);
+  CHECK(places(*plan) == std::vector<std::uint64_t>{32, 43, 47, 61});
+  CHECK(plan->output == SstablePlace{kBottomLevel, 1});
+  CHECK(plan->drop_tombstones);
+  CHECK(plan->from_pages == 300);
+  // Level 0 goes first, and what it is still writing is left above.
+  const SstablePlace writing{4, 7};
+  const auto beside = pick_compaction(*version, kPolicy, 3, std::span(&writing, 1), true);
+  REQUIRE(beside);
+  CHECK(places(*beside) == std::vector<std::uint64_t>{32, 43, 61});
+  CHECK(pick_compaction(*version, kPolicy, 0, {}, true)->output == SstablePlace{3, 3});
+}
+
 TEST_CASE("compaction picker: the more is read, the fewer runs there are, and it says why") {
   CHECK(chosen_policy({0, 0, 100'000}).tier_runs > 1);
   CHECK(chosen_policy({0, 50'000, 50'000}).flush_runs < chosen_policy({0, 0, 100'000}).flush_runs);
