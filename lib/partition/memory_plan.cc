@@ -65,7 +65,7 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
   plan.staging_buffers = memory < 8 * MiB ? 4 : (memory < 64 * MiB ? 6 : 8);
   plan.compaction_buffers = memory < 64 * MiB ? 2 : 4;
   plan.staging_bytes = std::clamp(std::bit_floor(memory / 64), 16 * KiB, 256 * KiB);
-  plan.stream_piece_bytes = std::clamp(std::bit_floor(memory / 2048), 8 * KiB, 256 * KiB);
+  plan.stream_piece_bytes = std::clamp(std::bit_floor(memory / 1024), 8 * KiB, 128 * KiB);
   plan.stream_pieces = memory < 2 * MiB ? 0 : (memory < 16 * MiB ? 12 : 64);
   plan.space_pages = memory < 8 * MiB ? 4 : 16;
   plan.key_index_bytes = std::max<std::uint64_t>(memory / 32, KeyIndex::kBytesMin);

@@ -4,7 +4,7 @@
 //   write buffers   3 x an eighth, and an eighth of that again for sorting and merging a buffer
 //   staging         up to 8 x 256 KiB for pages on their way to the device
 //   compaction      2 or 4 more of them, for level stores
-//   streams         up to 64 x 256 KiB, a thirty-second: long scans, and compaction of a dozen runs at once
+//   streams         up to 64 x 128 KiB, a sixteenth: long scans, and compaction of a dozen runs at once
 //   key index       a thirty-second (tree/key_index.h)
 //   row index       a forty-eighth, of the rows that lie in idle write buffers (cache/row_cache.h)
 //   log             with one: 3 or 4 buffers for its groups, up to 256 KiB each
