@@ -254,10 +254,7 @@ Task<Result<TableRoot>> LevelStore::relocate(TableRoot root, PageId limit, std::
         continue;
       }
       moved += table->pages() + table->root.overflow_pages;
-      // One sstable becomes one: cut anew it could be several, and rows of the manifest would grow with every move.
-      SstableShape whole = shape(root, run.place.level);
-      whole.pages_max = ~std::uint64_t{0};
-      SstableBuilder builder(trees_, writer, whole, next_id_);
+      SstableBuilder builder(trees_, writer, shape(root, run.place.level).uncut(), next_id_);
       co_await cambium::check(rebuild(*table, limit, builder, edit_of_moves));
       edit_of_moves.removed.push_back(table->id);
       for (SstablePtr& built : builder.take()) {

@@ -24,6 +24,14 @@ struct SstableShape {
   double filter_bits;       // per key; 0: no filter
   TableIndex index = TableIndex::automatic;
   Compression compression = Compression::none;
+
+  // Of an sstable that is written again in its place: one becomes one. Cut anew it could be several, and rows of the
+  // manifest would grow each time.
+  SstableShape uncut() const noexcept {
+    SstableShape whole = *this;
+    whole.pages_max = ~std::uint64_t{0};
+    return whole;
+  }
 };
 
 class SstableBuilder final : private LeafSink {

@@ -58,9 +58,7 @@ Task<Status> tidy_sstable(LevelStore& store, const TableRoot& root, SstableId id
   co_await check(above.seek(Bytes(table->min_key), true));
   const std::unique_ptr<TableCursor> entries = store.trees().cursor(table->root, {});
   co_await check(entries->seek(table->trimmed ? Bytes(table->min_key) : Bytes(), true));
-  SstableShape shape = store.shape(root, place.level);
-  shape.pages_max = ~std::uint64_t{0};  // one sstable becomes one
-  SstableBuilder builder(store.trees(), writer, shape, store.next_id());
+  SstableBuilder builder(store.trees(), writer, store.shape(root, place.level).uncut(), store.next_id());
   const std::uint64_t pages_before = writer.stats().pages;
   std::uint64_t gained = table->pages();
   while (entries->valid()) {

@@ -9,9 +9,7 @@
 // Invariants
 //   1. What a slice has built is published in the version that is the newest then, or not at all.
 //   2. A flush waits for the more slices the more runs level 0 of a table has beyond those that make a merge due; for
-//   as
-//      long as it takes only beyond twice as many.
-//
+//      as long as it takes only beyond twice as many.
 //   3. What takes of the reserve gives back more by the same commit.
 //
 // When a flush has found no space, a table is merged as soon as that gives anything back: tombstones become room. Where

@@ -20,6 +20,7 @@
 #include "support/codecs.h"
 #include "support/seed.h"
 #include "support/skip.h"
+#include "support/superblocks.h"
 
 namespace cambium::test {
 namespace {
@@ -218,17 +219,6 @@ TEST_CASE("compression: a sorted load, snapshots under merges, values that are k
 
 // ---- the file -----------------------------------------------------------------------------------------------------
 
-std::uint64_t features_of(const SimDisk& disk) {
-  format::Superblock newest{};
-  for (std::uint64_t page = 0; page < format::kSuperblockPages; ++page) {
-    const std::string bytes = disk.peek(kPackedFile, page * kPageBytes, kPageBytes);
-    format::Superblock copy;
-    std::memcpy(static_cast<void*>(&copy), bytes.data(), sizeof copy);
-    if (copy.page.generation >= newest.page.generation) newest = copy;
-  }
-  return newest.features_needed;
-}
-
 void need(SimDisk& disk, std::uint64_t features) {
   for (std::uint64_t page = 0; page < format::kSuperblockPages; ++page) {
     std::string bytes = disk.peek(kPackedFile, page * kPageBytes, kPageBytes);
@@ -253,25 +243,25 @@ TEST_CASE("compression: the file says what it takes to read it, from the table's
   const std::unique_ptr<Core> core = disk.make_core({.seed = 1, .eager = true});
   SECTION("none") {
     REQUIRE(core->run(make_table(*core, Compression::none, TableKind::levels)));
-    CHECK(features_of(disk) == 0);
+    CHECK(features_of(disk, kPackedFile) == 0);
   }
   SECTION("a codec that is there, and it stays so") {
     const Compression compression = some_codec();
     if (compression == Compression::none) CAMBIUM_SKIP("this build has no codec");
     REQUIRE(core->run(make_table(*core, compression, TableKind::levels)));
-    CHECK(features_of(disk) == format::feature_of(compression));
+    CHECK(features_of(disk, kPackedFile) == format::feature_of(compression));
     REQUIRE(core->run(make_table(*core, Compression::none, TableKind::levels)));
-    CHECK(features_of(disk) == format::feature_of(compression));
+    CHECK(features_of(disk, kPackedFile) == format::feature_of(compression));
   }
   SECTION("a tree has no choice") {
     const Status refused = core->run(make_table(*core, Compression::lz4, TableKind::tree));
     CHECK(refused.code() == Errc::invalid_argument);
-    CHECK(features_of(disk) == 0);
+    CHECK(features_of(disk, kPackedFile) == 0);
   }
   SECTION("there is no such compression") {
     const Status refused = core->run(make_table(*core, static_cast<Compression>(3), TableKind::levels));
     CHECK(refused.code() == Errc::invalid_argument);
-    CHECK(features_of(disk) == 0);
+    CHECK(features_of(disk, kPackedFile) == 0);
   }
   core->drain();
 }

@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "format/superblock.h"
 #include "support/seed.h"
+#include "support/superblocks.h"
 
 namespace cambium::test {
 namespace {
@@ -150,17 +151,6 @@ TEST_CASE("learned index: the answers of a table with plain ones, by get and mul
 
 // ---- the file -----------------------------------------------------------------------------------------------------
 
-std::uint64_t features_of(const SimDisk& disk) {
-  format::Superblock newest{};
-  for (std::uint64_t page = 0; page < format::kSuperblockPages; ++page) {
-    const std::string bytes = disk.peek(kFile, page * kPageBytes, kPageBytes);
-    format::Superblock copy;
-    std::memcpy(static_cast<void*>(&copy), bytes.data(), sizeof copy);
-    if (copy.page.generation >= newest.page.generation) newest = copy;
-  }
-  return newest.features_needed;
-}
-
 Task<Status> make_table(Core& core, TableOptions options) {
   Partition db = co_await check(open_file(core, kOptions));
   Result<Table> made = co_await db.table("t", options);
@@ -197,7 +187,7 @@ TEST_CASE("learned index: left to the engine it is there where the cache is scar
   INFO(std::string(done ? "" : done.error().message()));
   CHECK(done);
   CHECK((learned != 0) == scarce);
-  CHECK(features_of(disk) == (scarce ? format::kFeatureLearned : 0));
+  CHECK(features_of(disk, kFile) == (scarce ? format::kFeatureLearned : 0));
   core->drain();
 }
 
@@ -206,22 +196,22 @@ TEST_CASE("learned index: the file says that readers have to know of it once a t
   const std::unique_ptr<Core> core = disk.make_core({.seed = 1, .eager = true});
   SECTION("automatic") {
     REQUIRE(core->run(make_table(*core, {.kind = TableKind::levels})));
-    CHECK(features_of(disk) == 0);
+    CHECK(features_of(disk, kFile) == 0);
   }
   SECTION("plain") {
     REQUIRE(core->run(make_table(*core, {.kind = TableKind::levels, .index = TableIndex::plain})));
-    CHECK(features_of(disk) == 0);
+    CHECK(features_of(disk, kFile) == 0);
   }
   SECTION("learned, and it stays so") {
     REQUIRE(core->run(make_table(*core, {.kind = TableKind::levels, .index = TableIndex::learned})));
-    CHECK(features_of(disk) == format::kFeatureLearned);
+    CHECK(features_of(disk, kFile) == format::kFeatureLearned);
     REQUIRE(core->run(make_table(*core, {.kind = TableKind::levels})));
-    CHECK(features_of(disk) == format::kFeatureLearned);
+    CHECK(features_of(disk, kFile) == format::kFeatureLearned);
   }
   SECTION("a tree has no choice") {
     const Status refused = core->run(make_table(*core, {.index = TableIndex::learned}));
     CHECK(refused.code() == Errc::invalid_argument);
-    CHECK(features_of(disk) == 0);
+    CHECK(features_of(disk, kFile) == 0);
   }
   core->drain();
 }

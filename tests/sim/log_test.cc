@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "format/superblock.h"
 #include "support/kinds.h"
+#include "support/superblocks.h"
 
 namespace cambium::test {
 namespace {
@@ -85,16 +86,7 @@ std::string whole(const SimDisk& disk) {
   return disk.peek(kFile.view(), 0, static_cast<std::size_t>(disk.file_size(kFile.view())));
 }
 
-format::Superblock superblock_of(const SimDisk& disk) {
-  format::Superblock newest{};
-  for (std::uint64_t page = 0; page < format::kSuperblockPages; ++page) {
-    const std::string bytes = disk.peek(kFile.view(), page * kPageBytes, kPageBytes);
-    format::Superblock copy;
-    std::memcpy(static_cast<void*>(&copy), bytes.data(), sizeof copy);
-    if (copy.page.generation >= newest.page.generation) newest = copy;
-  }
-  return newest;
-}
+format::Superblock superblock_of(const SimDisk& disk) { return newest_superblock(disk, kFile.view()); }
 
 // ---- who waits ----------------------------------------------------------------------------------------------------
 
