@@ -73,7 +73,7 @@ double Compaction::share_done(const LevelVersion& version) const noexcept {
 
 std::size_t Compaction::from_runs() const noexcept {
   return static_cast<std::size_t>(std::count_if(plan_.inputs.begin(), plan_.inputs.end(),
-                                                [&](SstablePlace place) { return place != plan_.output; }));
+                                                [&](SstablePlace place) { return place.level == plan_.from_level; }));
 }
 
 double Compaction::share_dropped() const noexcept {

@@ -34,7 +34,7 @@ class Compaction {
   const CompactionPlan& plan() const noexcept { return plan_; }
   // How much of what comes down has, from 0 to 1.
   double share_done(const LevelVersion& version) const noexcept;
-  std::size_t from_runs() const noexcept;  // that it began with, above its output
+  std::size_t from_runs() const noexcept;  // of the level it comes from, that it began with
   std::uint64_t entries_read() const noexcept { return entries_read_; }
   // How much of what came down made something else go, about: 0 where all keys were new, 1 where all were known.
   double share_dropped() const noexcept;

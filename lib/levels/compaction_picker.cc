@@ -19,10 +19,8 @@ CompactionPolicy chosen_policy(TableTraffic traffic) noexcept {
 
 namespace {
 
-// The level that a merge of `level` goes to: the deepest one whose run is not much larger than what comes.
-unsigned output_level(const LevelVersion& version, const CompactionPolicy& policy, unsigned level,
-                      std::uint64_t fresh) {
-  if (level != 0) return level + 1;
+// The level that a merge of level 0 belongs to: the deepest one whose run is not much larger than what comes.
+unsigned output_level(const LevelVersion& version, const CompactionPolicy& policy, std::uint64_t fresh) {
   constexpr std::uint64_t kGrowthMax = 4;                      // times what is merged
   std::uint64_t gathered = std::max<std::uint64_t>(fresh, 1);  // by the time that it is merged into the bottom
   const std::uint64_t bottom = version.pages_at(kBottomLevel);
@@ -31,9 +29,15 @@ unsigned output_level(const LevelVersion& version, const CompactionPolicy& polic
     --output;
     gathered *= std::max(policy.tier_runs, 2u);
   }
-  // Nothing is put below runs that are newer than it.
-  for (unsigned between = 1; between < output; ++between) {
-    if (version.runs_at(between) != 0) return between;
+  return output;
+}
+
+// The deepest level, `output` at most, above which no merge has inputs: nothing is put below runs that are newer.
+unsigned level_within_reach(unsigned output, std::span<const CompactionPlan* const> under_way) {
+  for (const CompactionPlan* const merge : under_way) {
+    for (const SstablePlace input : merge->inputs) {
+      if (input.level != 0) output = std::min(output, input.level);
+    }
   }
   return output;
 }
@@ -76,10 +80,13 @@ std::optional<CompactionPlan> pick_smallest_runs(const LevelVersion& version) {
 }
 
 std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const CompactionPolicy& policy,
-                                              unsigned level, std::span<const SstablePlace> unfinished, bool settle) {
+                                              unsigned level, std::span<const CompactionPlan* const> under_way,
+                                              bool settle) {
   if (level >= kBottomLevel) return std::nullopt;
   const auto whole = [&](const LevelRun& run) {
-    return std::find(unfinished.begin(), unfinished.end(), run.place) == unfinished.end();
+    return std::none_of(under_way.begin(), under_way.end(), [&](const CompactionPlan* merge) {
+      return merge->output == run.place || (run.place.level != kBottomLevel && merge->has_input(run.place));
+    });
   };
   const auto here =
       static_cast<std::size_t>(std::count_if(version.runs().begin(), version.runs().end(), [&](const LevelRun& run) {
@@ -93,18 +100,24 @@ std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const
   CompactionPlan plan;
   plan.from_level = level;
   std::vector<SstablePlace> chosen;
-  for (const LevelRun& run : version.runs()) {
-    const bool comes = run.place.level == level || (sweep && run.place.level > level && run.place.level < kBottomLevel);
-    if (!comes || !whole(run)) continue;
-    if (passed_by > 0) {
-      --passed_by;
-      continue;
-    }
+  const auto choose = [&](const LevelRun& run) {
     chosen.push_back(run.place);
     plan.from_pages += run.pages();
     for (const SstablePtr& table : run.tables) plan.from_entries += table->entries();
+  };
+  for (const LevelRun& run : version.runs()) {
+    if (run.place.level != level || !whole(run)) continue;
+    if (passed_by > 0) {
+      --passed_by;
+    } else {
+      choose(run);
+    }
   }
-  plan.output.level = sweep ? kBottomLevel : output_level(version, policy, level, plan.from_pages);
+  plan.output.level = sweep ? kBottomLevel : level + 1;
+  if (level == 0) plan.output.level = level_within_reach(output_level(version, policy, plan.from_pages), under_way);
+  for (const LevelRun& run : version.runs()) {
+    if (run.place.level > level && run.place.level < plan.output.level && whole(run)) choose(run);
+  }
   const bool to_bottom = plan.output.level == kBottomLevel;
   std::uint32_t newest_there = 0;
   bool older = false;  // than the output, and not part of it

@@ -61,13 +61,15 @@ struct CompactionPlan {
 // Do tombstones lie so close above the bottom that a scan would pass over long stretches of them?
 bool has_dense_tombstones(const LevelVersion& version) noexcept;
 
-// The merge to begin at `level`, if it is due. `unfinished`: runs that other merges are still writing, which are left
-// alone. `settle`: everything above the bottom is due: level 0 as always, from level 1 on all levels in one merge into
-// the bottom. Requires of that: no other merge is under way but one of level 0.
+// The merge to begin at `level`, if it is due. `under_way`: other merges, whose runs are left alone. `settle`:
+// everything above the bottom is due: level 0 as always, from level 1 on all levels in one merge into the bottom.
+// Requires of that: no other merge is under way but one of level 0.
 //
-// Of level 0 the oldest runs are merged, not all: a merge that takes in a backlog at once holds up the next one.
+// Of level 0 the oldest runs are merged, not all: a merge that takes in a backlog at once holds up the next one. What
+// lies between level 0 and where they belong goes along: else a few small runs, such as settle() leaves behind, would
+// be a level of their own from then on, through which everything has to go.
 std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const CompactionPolicy& policy,
-                                              unsigned level, std::span<const SstablePlace> unfinished = {},
+                                              unsigned level, std::span<const CompactionPlan* const> under_way = {},
                                               bool settle = false);
 
 // What a full device has room for: the newest runs of level 0 that are a leaf and a filter each, such as deletes leave

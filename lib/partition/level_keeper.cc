@@ -160,14 +160,14 @@ void LevelKeeper::begin_merges(const LevelVersion& version, Work& work) {
       ++stats_.compactions;
     }
     if (merge) continue;
-    std::vector<SstablePlace> unfinished;
+    std::vector<const CompactionPlan*> under_way;
     for (const auto& other : work.merges) {
-      if (other) unfinished.push_back(other->plan().output);
+      if (other) under_way.push_back(&other->plan());
     }
     const bool busy_below =
         std::any_of(work.merges.begin() + 1, work.merges.end(), [](const auto& m) { return m.has_value(); });
     std::optional<CompactionPlan> plan =
-        pick_compaction(version, work.policy, level, unfinished, settle && (level == 0 || !busy_below));
+        pick_compaction(version, work.policy, level, under_way, settle && (level == 0 || !busy_below));
     if (!plan) continue;
     merge.emplace(store_, std::move(*plan));
     if (merge->done(version)) merge.reset();

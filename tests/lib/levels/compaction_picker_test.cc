@@ -67,16 +67,44 @@ TEST_CASE("compaction picker: a bottom much larger than what comes gets a level 
   CHECK(!plan->drop_tombstones);
 }
 
-TEST_CASE("compaction picker: nothing is put below runs that are newer than what is below them") {
+TEST_CASE("compaction picker: nothing is put below runs that are newer than it: they go along, or it stops above") {
   const auto version =
       LevelVersion::of({sstable(1, {0, 1}, "a", "m"), sstable(2, {0, 2}, "c", "z"), sstable(3, {0, 3}, "c", "z"),
                         sstable(4, {4, 7}, "a", "f"), sstable(5, {kBottomLevel, 1}, "g", "z")})
           .value();
   const auto plan = pick_compaction(*version, kPolicy, 0);
   REQUIRE(plan);
-  CHECK(plan->output.level == 4);
-  CHECK(plan->output.run == 8);
-  CHECK(places(*plan) == std::vector<std::uint64_t>{1, 2, 3});
+  CHECK(plan->output == SstablePlace{kBottomLevel, 1});
+  CHECK(places(*plan) == std::vector<std::uint64_t>{1, 2, 3, 47, 61});
+  CHECK(plan->from_pages == 400);
+  CHECK(plan->drop_tombstones);
+  // Another merge takes them down already.
+  CompactionPlan below;
+  below.inputs = {{4, 7}, {kBottomLevel, 1}};
+  below.output = {kBottomLevel, 1};
+  const CompactionPlan* const under_way[] = {&below};
+  const auto above = pick_compaction(*version, kPolicy, 0, under_way);
+  REQUIRE(above);
+  CHECK(above->output == SstablePlace{4, 8});
+  CHECK(places(*above) == std::vector<std::uint64_t>{1, 2, 3});
+  CHECK_FALSE(above->drop_tombstones);
+}
+
+TEST_CASE("compaction picker: a small run that settle() left high up does not become a level of its own") {
+  // It took three levels where two do, and a file five times as long as what was in it.
+  const auto version =
+      LevelVersion::of({sstable(1, {0, 1}, "a", "z", 2600), sstable(2, {0, 2}, "a", "z", 2600),
+                        sstable(3, {0, 3}, "a", "z", 2600), sstable(4, {4, 1}, "a", "z", 800),
+                        sstable(5, {5, 1}, "a", "z", 8000), sstable(6, {kBottomLevel, 1}, "a", "z", 60'000)})
+          .value();
+  const auto plan = pick_compaction(*version, kPolicy, 0);
+  REQUIRE(plan);
+  CHECK(plan->output == SstablePlace{5, 2});
+  CHECK(places(*plan) == std::vector<std::uint64_t>{1, 2, 3, 41});
+  CHECK_FALSE(plan->drop_tombstones);
+  // What goes along is not begun by itself meanwhile.
+  const CompactionPlan* const under_way[] = {&*plan};
+  CHECK_FALSE(pick_compaction(*version, {3, 1, "test"}, 4, under_way));
 }
 
 TEST_CASE("compaction picker: to settle, all levels below level 0 become one with the bottom, in one merge") {
@@ -93,11 +121,13 @@ TEST_CASE("compaction picker: to settle, all levels below level 0 become one wit
   CHECK(plan->drop_tombstones);
   CHECK(plan->from_pages == 300);
   // Level 0 goes first, and what it is still writing is left above.
-  const SstablePlace writing{4, 7};
-  const auto beside = pick_compaction(*version, kPolicy, 3, std::span(&writing, 1), true);
+  CompactionPlan writing;
+  writing.inputs = {{0, 1}};
+  writing.output = {4, 7};
+  const CompactionPlan* const under_way[] = {&writing};
+  const auto beside = pick_compaction(*version, kPolicy, 3, under_way, true);
   REQUIRE(beside);
   CHECK(places(*beside) == std::vector<std::uint64_t>{32, 43, 61});
-  CHECK(pick_compaction(*version, kPolicy, 0, {}, true)->output == SstablePlace{3, 3});
 }
 
 TEST_CASE("compaction picker: the more is read, the fewer runs there are, and it says why") {
