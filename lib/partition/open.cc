@@ -227,7 +227,7 @@ Task<Status> PartitionState::load_file() {
   LoadedSuperblock loaded = co_await check(load_superblock(*device, superblock_pages()));
   superblock_damaged = loaded.damaged;
   cache->set_file_id(loaded.record.page.file_id);
-  space = co_await check(SpaceMap::load(*device, loaded.record, superblock_pages()));
+  space = co_await check(SpaceMap::load(*device, loaded.record, {staging->data(0), plan.staging_bytes}));
   committer =
       std::make_unique<Committer>(*device, *space, *space_staging, superblock_pages(), loaded.record, loaded.slot);
   space->opened(Generation{loaded.record.page.generation}, loaded.slot, loaded.other);

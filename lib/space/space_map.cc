@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <cambium/rt/check.h>
+#include <cambium/rt/when_all.h>
 
 #include "base/assert.h"
 #include "base/planted_bug.h"
@@ -44,10 +45,22 @@ std::unique_ptr<SpaceMap> SpaceMap::format(BlockDevice& device, std::uint64_t fi
 }
 
 Task<Result<std::unique_ptr<SpaceMap>>> SpaceMap::load(BlockDevice& device, const format::Superblock& superblock,
-                                                       char* staging) {
+                                                       std::span<char> staging) {
   std::unique_ptr<SpaceMap> map(new SpaceMap(device, superblock.page.file_id));
-  Status loaded = co_await map->load_groups(superblock, staging);
-  if (!loaded) co_return loaded.error();
+  map->file_pages_ = superblock.file_pages;
+  const std::uint64_t groups = (map->file_pages_ - kFixedPages + kGroupPages - 1) / kGroupPages;
+  const auto last = static_cast<std::uint32_t>(groups - 1);
+  if (groups == 0 || region_count(groups) != superblock.table_count ||
+      group_limit(map->file_pages_, last) < format::group_own_pages(last)) {
+    co_return map->damaged(kNoPage, "does not fit the file's length");
+  }
+  co_await check(map->load_tables(superblock, groups, staging.data()));
+  const auto at_once = static_cast<std::uint32_t>(staging.size() / kPageBytes);
+  for (std::uint32_t group = 0; group < groups; group += at_once) {
+    const auto left = static_cast<std::uint32_t>(groups - group);
+    co_await check(map->load_groups(group, std::min(at_once, left), staging.data()));
+  }
+  map->remember_slots();
   co_return map;
 }
 
@@ -68,20 +81,12 @@ Task<Status> SpaceMap::load_page(PageId id, format::PageType type, std::uint32_t
   co_return Status();
 }
 
-Task<Status> SpaceMap::load_groups(const format::Superblock& superblock, char* staging) {
-  file_pages_ = superblock.file_pages;
-  const std::uint64_t groups = (file_pages_ - kFixedPages + kGroupPages - 1) / kGroupPages;
-  const auto last = static_cast<std::uint32_t>(groups - 1);
-  if (groups == 0 || region_count(groups) != superblock.table_count ||
-      group_limit(file_pages_, last) < format::group_own_pages(last)) {
-    co_return damaged(kNoPage, "does not fit the file's length");
-  }
+Task<Status> SpaceMap::load_tables(const format::Superblock& superblock, std::uint64_t groups, char* staging) {
   for (std::uint32_t region = 0; region < superblock.table_count; ++region) {
     const format::TableRecord record = superblock.tables[region];
     if (record.slot >= format::kTableSlots) co_return damaged(kNoPage, "has an impossible slot");
     const PageId id = table_page(region, record.slot);
-    Status loaded = co_await load_page(id, format::PageType::group_table, record.checksum, staging);
-    if (!loaded) co_return loaded;
+    co_await check(load_page(id, format::PageType::group_table, record.checksum, staging));
     const auto& page = *reinterpret_cast<const GroupTablePage*>(staging);
     const std::uint64_t expected =
         std::min<std::uint64_t>(kGroupsPerTable, groups - std::uint64_t{region} * kGroupsPerTable);
@@ -91,36 +96,42 @@ Task<Status> SpaceMap::load_groups(const format::Superblock& superblock, char* s
     records_.insert(records_.end(), page.groups, page.groups + page.page.count);
     tables_.push_back({.dirty = false, .slot = record.slot, .checksum = record.checksum});
   }
-  for (std::uint32_t group = 0; group < groups; ++group) {
-    Status loaded = co_await load_group(group, staging);
-    if (!loaded) co_return loaded;
-  }
-  remember_slots();
   co_return Status();
 }
 
-// A bitmap with a right checksum may still be forged: what would make us write over the map itself, or beyond the file,
-// is refused here; that it marks pages of a table free is found by expect_used().
-Task<Status> SpaceMap::load_group(std::uint32_t group, char* staging) {
+Task<Status> SpaceMap::load_groups(std::uint32_t first, std::uint32_t count, char* staging) {
+  std::vector<Task<Status>> reads;
+  for (std::uint32_t group = first; group < first + count; ++group) {
+    const format::GroupRecord record = records_[group];
+    if (record.slot >= format::kBitmapSlots) co_return damaged(kNoPage, "has an impossible slot");
+    reads.push_back(load_page(bitmap_page(group, record.slot), format::PageType::group_bitmap, record.checksum,
+                              staging + (group - first) * kPageBytes));
+  }
+  const std::vector<Status> read = co_await when_all(std::move(reads));
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (!read[i]) co_return read[i];
+    co_await check(take_group(first + i, staging + i * kPageBytes));
+  }
+  co_return Status();
+}
+
+Status SpaceMap::take_group(std::uint32_t group, const char* bitmap) {
   const format::GroupRecord record = records_[group];
-  if (record.slot >= format::kBitmapSlots) co_return damaged(kNoPage, "has an impossible slot");
   const PageId id = bitmap_page(group, record.slot);
-  Status loaded = co_await load_page(id, format::PageType::group_bitmap, record.checksum, staging);
-  if (!loaded) co_return loaded;
-  const auto& page = *reinterpret_cast<const GroupBitmapPage*>(staging);
-  if (page.group != group) co_return damaged(id, "is of another group");
+  const auto& page = *reinterpret_cast<const GroupBitmapPage*>(bitmap);
+  if (page.group != group) return damaged(id, "is of another group");
   const std::uint32_t limit = group_limit(file_pages_, group);
   for (std::uint32_t bit = limit; bit < kGroupPages; ++bit) {
-    if (((page.words[bit / 64] >> (bit % 64)) & 1) != 0) co_return damaged(id, "uses pages beyond the file");
+    if (((page.words[bit / 64] >> (bit % 64)) & 1) != 0) return damaged(id, "uses pages beyond the file");
   }
   groups_.emplace_back(limit, page);
-  AllocationGroup& loaded_group = groups_.back();
-  loaded_group.slot = record.slot;
-  if (loaded_group.free_pages() != record.free_pages) co_return damaged(id, "does not fit its free count");
-  if (!loaded_group.all_used({0, format::group_own_pages(group)})) co_return damaged(id, "calls its own pages free");
-  used_pages_ += loaded_group.used_pages();
-  free_pages_ += loaded_group.free_pages();
-  co_return Status();
+  AllocationGroup& loaded = groups_.back();
+  loaded.slot = record.slot;
+  if (loaded.free_pages() != record.free_pages) return damaged(id, "does not fit its free count");
+  if (!loaded.all_used({0, format::group_own_pages(group)})) return damaged(id, "calls its own pages free");
+  used_pages_ += loaded.used_pages();
+  free_pages_ += loaded.free_pages();
+  return {};
 }
 
 Task<Status> SpaceMap::verify_group(std::uint32_t group, char* staging) {

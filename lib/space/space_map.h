@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <iterator>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -43,9 +44,9 @@ class SpaceMap {
  public:
   // The space of a file that has just been made: nothing but superblocks and the first group's own pages.
   static std::unique_ptr<SpaceMap> format(BlockDevice& device, std::uint64_t file_pages, std::uint64_t file_id);
-  // The space that a superblock describes. `staging`: kPageBytes, aligned.
+  // The space that a superblock describes. `staging`: whole pages, aligned; as many bitmaps are read at once.
   static Task<Result<std::unique_ptr<SpaceMap>>> load(BlockDevice& device, const format::Superblock& superblock,
-                                                      char* staging);
+                                                      std::span<char> staging);
 
   // After load(): the generations in the superblock's slots; `other` is 0 when that slot is not valid.
   void opened(Generation newest, unsigned slot, Generation other);
@@ -124,8 +125,9 @@ class SpaceMap {
   static constexpr std::uint64_t kFixedPages = format::kSuperblockPages;
   SpaceMap(BlockDevice& device, std::uint64_t file_id) : device_(device), file_id_(file_id) {}
   Task<Status> lengthen(std::uint64_t pages);
-  Task<Status> load_groups(const format::Superblock& superblock, char* staging);
-  Task<Status> load_group(std::uint32_t group, char* staging);
+  Task<Status> load_tables(const format::Superblock& superblock, std::uint64_t groups, char* staging);
+  Task<Status> load_groups(std::uint32_t first, std::uint32_t count, char* staging);
+  Status take_group(std::uint32_t group, const char* bitmap);
   Task<Status> load_page(PageId id, format::PageType type, std::uint32_t checksum, char* staging);
   Error damaged(PageId page, std::string_view what) const;
   Status distrust(PageId page, std::string_view what);

@@ -18,7 +18,7 @@ Task<Status> write_bitmaps(SpaceMap& space, format::Superblock& superblock, Writ
 }
 Task<Result<std::unique_ptr<SpaceMap>>> load_map(BlockDevice& device, const format::Superblock& superblock,
                                                  char* staging) {
-  Result<std::unique_ptr<SpaceMap>> map = co_await SpaceMap::load(device, superblock, staging);
+  Result<std::unique_ptr<SpaceMap>> map = co_await SpaceMap::load(device, superblock, {staging, kPageBytes});
   co_return map;
 }
 

@@ -57,11 +57,12 @@ struct Fixture : DeviceFixture {
     slot = 1 - slot;
     ++generation;
   }
-  Result<std::unique_ptr<SpaceMap>> load() {
+  Result<std::unique_ptr<SpaceMap>> load(std::size_t staging_pages = 4) {
     const Result<LoadedSuperblock> loaded = run(load_superblock(device(), buffer));
     if (!loaded) return loaded.error();
     LoadedSuperblock copy = Result<LoadedSuperblock>(loaded).value();
-    Result<std::unique_ptr<SpaceMap>> map = run(SpaceMap::load(device(), copy.record, buffer));
+    Result<std::unique_ptr<SpaceMap>> map =
+        run(SpaceMap::load(device(), copy.record, {buffer, staging_pages * kPageBytes}));
     if (map) (*map)->opened(Generation{copy.record.page.generation}, copy.slot, copy.other);
     return map;
   }
@@ -231,6 +232,22 @@ TEST_CASE("space map: a damaged page of the space map is corruption, wherever th
 }
 
 // The group's own pages must fit: growing to one page beyond a group's end once ended in an assertion.
+TEST_CASE("space map: many groups are loaded several at a time, whatever the staging has room for") {
+  Fixture f(10 * format::kGroupPages);
+  rt::Random random(7);
+  for (unsigned i = 0; i < 400; ++i) {
+    const auto pages = static_cast<std::uint32_t>(random.between(1, 2000));
+    const PageRun run = f.space->allocate(pages, pages).value();
+    if (random.chance(0.3)) f.space->give_back(run);
+  }
+  f.commit();
+  const std::vector<char> expected = states(*f.space);
+  for (const std::size_t staging_pages : {1u, 3u, 4u}) {
+    CAPTURE(staging_pages);
+    CHECK(states(*f.load(staging_pages).value()) == expected);
+  }
+}
+
 TEST_CASE("space map: the file may grow to any length around the end of a group") {
   for (std::uint64_t end = format::kGroupPages - 6; end <= format::kGroupPages + 6; ++end) {
     Fixture f(5000);
