@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <cambium/partition.h>
+#include <cambium/rt/semaphore.h>
 #include <cambium/rt/sim.h>
 
 #include "base/random.h"
@@ -31,8 +32,9 @@ namespace cambium::test {
 namespace {
 
 constexpr std::size_t kKeys = 6;
-constexpr std::size_t kOthers = 40;  // keys behind each of them, never written again: the cache cannot hold them all
+constexpr std::size_t kOthers = 60;  // keys behind each of them, never written again: the cache cannot hold them all
 constexpr unsigned kWorkers = 12;
+constexpr unsigned kScansMax = 3;  // at once
 constexpr unsigned kOperationsEach = 60;
 
 // What the coroutines of one run share.
@@ -62,6 +64,7 @@ struct Crowd {
   std::uint64_t values = 0;
   std::uint64_t cancelled = 0;
   unsigned working = 0;
+  Semaphore scans{kScansMax};
   Status failure;
 };
 
@@ -163,6 +166,13 @@ Task<void> scan_all(Crowd& crowd) {
   for (std::size_t i = 0; i < kKeys; ++i) crowd.histories[i].read(seen[i], asked, answered);
 }
 
+Task<void> scan_in_turn(Crowd& crowd) {
+  const Errc granted = co_await crowd.scans.acquire();
+  static_cast<void>(granted);
+  co_await scan_all(crowd);
+  crowd.scans.release();
+}
+
 // Whatever is written meanwhile, the answer is that of the moment the snapshot was taken.
 Task<void> get_as_of(Crowd& crowd, std::size_t key) {
   const std::uint64_t asked = crowd.moment();
@@ -231,7 +241,7 @@ Task<void> work(Crowd& crowd) {
     } else if (what < 78) {
       co_await get_some(crowd, key);
     } else if (what < 84) {
-      co_await scan_all(crowd);
+      co_await scan_in_turn(crowd);
     } else if (what < 90) {
       co_await get_as_of(crowd, key);
     } else if (what < 97) {
@@ -264,8 +274,9 @@ Options crowded(std::uint64_t seed) {
           .wal = kModes[seed % 3],
           .memory_bytes = 1 * MiB,
           .write_buffer_bytes = 64 * KiB,
-          // Each scan, and each merge, holds a page of every run.
-          .cache_bytes = kind_of(seed) == TableKind::tree ? 48 * KiB : 256 * KiB,
+          // A scan of a tree holds two pages, of a level store one of every run, like each merge. Values hold half of
+          // the cache at most; the rest has to do for kScansMax scans and the flusher: else `busy` is a right answer.
+          .cache_bytes = kind_of(seed) == TableKind::tree ? 64 * KiB : 256 * KiB,
           .wal_bytes_max = 256 * KiB};
 }
 
