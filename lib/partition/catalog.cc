@@ -256,6 +256,7 @@ void Catalog::apply(Request& request) {
   if (request.verb == Verb::create) {
     const TableOptions& chosen = request.options;
     request.table = handle_of(tables.add(request.id, request.name, chosen.kind, chosen.index, chosen.compression));
+    if (chosen.kind == TableKind::levels) partition_.space->reserve_for_sstables(partition_.plan.sstable_pages_max());
     return;
   }
   TableState& table = *tables.find(request.name);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <cambium/rt/check.h>
+#include <cambium/rt/when_all.h>
 
 #include "base/log.h"
 #include "base/planted_bug.h"
@@ -75,19 +76,27 @@ Task<Status> LevelKeeper::settle(bool all) {
   co_return Status();
 }
 
-// One slice for each table that has something due; false when none has.
+// False when no table has anything due.
 Task<bool> LevelKeeper::round() {
-  std::vector<TableId> ids;
+  Round round;
   for (const auto& [id, table] : tables_) {
-    if (table->kind() == TableKind::levels && table->live()) ids.push_back(id);
+    if (table->kind() == TableKind::levels && table->live()) round.tables.push_back(id);
   }
   std::erase_if(work_, [&](const auto& work) { return tables_.find(work.first) == nullptr; });
-  bool any = false;
-  for (const TableId id : ids) {
-    if (stopping_) break;
+  TaskGroup lanes;
+  for (std::size_t i = 0; i < std::min(lanes_.size(), round.tables.size()); ++i) {
+    lanes.add(work_off(round, lanes_[i]));
+  }
+  co_await lanes.join();
+  co_return round.worked;
+}
+
+Task<void> LevelKeeper::work_off(Round& round, PageStaging lane) {
+  while (round.next != round.tables.size() && !stopping_) {
+    const TableId id = round.tables[round.next++];
     bool worked = false;
-    Status done = co_await step(id, worked);
-    any = any || (worked && done);
+    Status done = co_await step(id, lane, worked);
+    round.worked = round.worked || (worked && done);
     if (done || stopping_) continue;
     Work& work = work_[id];
     work.failure = done;
@@ -96,7 +105,6 @@ Task<bool> LevelKeeper::round() {
       rt::log(rt::LogLevel::error, rt::str("compaction of table ", raw(id), " has stopped: ", done.error().message()));
     }
   }
-  co_return any;
 }
 
 // Anew after so many operations, by what they were.
@@ -146,19 +154,23 @@ bool untidy(const LevelVersion& version, double share_dropped) noexcept {
 
 }  // namespace
 
-// Ends the merges that have nothing left to do, and begins those that are due.
+// Those that have nothing left to do: all of them before others begin, for these ask what else is under way.
+void LevelKeeper::end_merges(const LevelVersion& version, Work& work) {
+  for (std::optional<Compaction>& merge : work.merges) {
+    if (!merge || !merge->done(version)) continue;
+    if (merge->plan().output.level == kBottomLevel) work.share_dropped = merge->share_dropped();
+    merge.reset();
+    ++work.stats.compactions;
+    ++stats_.compactions;
+  }
+}
+
 void LevelKeeper::begin_merges(const LevelVersion& version, Work& work) {
   const bool settle = settle_all_ || has_dense_tombstones(version) ||
                       (settling_ != 0 && untidy(version, work.share_dropped)) ||
                       (publisher_.short_of_space() && pages_to_give_back(version, work.share_dropped) >= 1);
   for (unsigned level = 0; level < kBottomLevel; ++level) {
     std::optional<Compaction>& merge = work.merges[level];
-    if (merge && merge->done(version)) {
-      if (merge->plan().output.level == kBottomLevel) work.share_dropped = merge->share_dropped();
-      merge.reset();
-      ++work.stats.compactions;
-      ++stats_.compactions;
-    }
     if (merge) continue;
     std::vector<const CompactionPlan*> under_way;
     for (const auto& other : work.merges) {
@@ -193,6 +205,7 @@ bool is_behind(const Compaction& merge, const LevelVersion& version, SstablePlac
 Compaction* LevelKeeper::next_merge(TableState& table, Work& work) {
   const LevelVersion& version = version_of(table.newest());
   choose_policy(table, work);
+  end_merges(version, work);
   begin_merges(version, work);
   const auto highest =
       std::find_if(work.merges.begin(), work.merges.end(), [](const auto& m) { return m.has_value(); });
@@ -206,7 +219,7 @@ Compaction* LevelKeeper::next_merge(TableState& table, Work& work) {
   return next;
 }
 
-Task<Status> LevelKeeper::step(TableId id, bool& worked) {
+Task<Status> LevelKeeper::step(TableId id, PageStaging lane, bool& worked) {
   TableState* const table = tables_.find(id);
   Work& work = work_[id];
   if (table == nullptr || table->newest().height == 0) co_return Status();
@@ -222,8 +235,8 @@ Task<Status> LevelKeeper::step(TableId id, bool& worked) {
   const std::int64_t began_ns = core_.now_ns();
   CompactionStats spent;
   update_pressure();
-  Status done = co_await run_slice(id, *merge, SpaceUse::ordinary, spent);
-  if (done.code() == Errc::no_space) done = co_await make_room(id, work, spent);
+  Status done = co_await run_slice(id, *merge, lane, SpaceUse::ordinary, spent);
+  if (done.code() == Errc::no_space) done = co_await make_room(id, work, lane, spent);
   update_pressure();
   spent.ns = static_cast<std::uint64_t>(core_.now_ns() - began_ns);
   work.stats.add(spent);
@@ -233,7 +246,9 @@ Task<Status> LevelKeeper::step(TableId id, bool& worked) {
 
 // The device is full. First what only the fallback superblock holds, then what small runs waste, then what newer ones
 // hide; then it has to wait.
-Task<Status> LevelKeeper::make_room(TableId id, Work& work, CompactionStats& spent) {
+Task<Status> LevelKeeper::make_room(TableId id, Work& work, PageStaging lane, CompactionStats& spent) {
+  co_await making_room_.lock();
+  const MutexGuard alone(making_room_);
   bool released = false;
   co_await check(publisher_.release_fallback(released));
   if (released) co_return Status();
@@ -243,12 +258,12 @@ Task<Status> LevelKeeper::make_room(TableId id, Work& work, CompactionStats& spe
     std::optional<CompactionPlan> small = pick_smallest_runs(version_of(table->newest()));
     if (small) {
       Compaction merge(store_, std::move(*small));
-      Status merged = co_await run_slice(id, merge, SpaceUse::reserve, spent);
+      Status merged = co_await run_slice(id, merge, lane, SpaceUse::reserve, spent);
       if (merged.code() != Errc::no_space) co_return merged;
     }
     const std::optional<SstableId> next = next_to_tidy(version_of(table->newest()), work);
     if (!next) co_return Error(Errc::no_space, rt::str("merges of table \"", table->name(), "\" find no space"));
-    Status done = co_await tidy(id, *next, spent);
+    Status done = co_await tidy(id, *next, lane, spent);
     if (done.code() != Errc::no_space) co_return done;
   }
 }
@@ -289,8 +304,9 @@ void LevelKeeper::hold_up_writers(TableState& table, const Work& work) const {
   table.set_backlog(std::move(backlog));
 }
 
-Task<Status> LevelKeeper::run_slice(TableId id, Compaction& merge, SpaceUse use, CompactionStats& spent) {
-  const std::unique_ptr<PageWriter> ahead = writer_ahead(use);
+Task<Status> LevelKeeper::run_slice(TableId id, Compaction& merge, PageStaging lane, SpaceUse use,
+                                    CompactionStats& spent) {
+  const std::unique_ptr<PageWriter> ahead = writer_ahead(lane, use);
   LevelEdit edit;
   const ViewRef view(views_);  // its pages stay while they are read
   const TableRoot root = tables_.find(id)->newest();
@@ -304,8 +320,8 @@ Task<Status> LevelKeeper::run_slice(TableId id, Compaction& merge, SpaceUse use,
   co_return done;
 }
 
-Task<Status> LevelKeeper::tidy(TableId id, SstableId sstable, CompactionStats& spent) {
-  const std::unique_ptr<PageWriter> ahead = writer_ahead(SpaceUse::reserve);
+Task<Status> LevelKeeper::tidy(TableId id, SstableId sstable, PageStaging lane, CompactionStats& spent) {
+  const std::unique_ptr<PageWriter> ahead = writer_ahead(lane, SpaceUse::reserve);
   LevelEdit edit;
   const ViewRef view(views_);
   const TableRoot root = tables_.find(id)->newest();
@@ -315,11 +331,10 @@ Task<Status> LevelKeeper::tidy(TableId id, SstableId sstable, CompactionStats& s
   co_return done;
 }
 
-std::unique_ptr<PageWriter> LevelKeeper::writer_ahead(SpaceUse use) {
+std::unique_ptr<PageWriter> LevelKeeper::writer_ahead(PageStaging lane, SpaceUse use) {
   Committer& committer = publisher_.committer();
-  auto writer =
-      std::make_unique<PageWriter>(publisher_.space(), store_.cache(), staging_.buffers, staging_.buffer_bytes,
-                                   committer.record().page.file_id, committer.building());
+  auto writer = std::make_unique<PageWriter>(publisher_.space(), store_.cache(), lane.buffers, lane.buffer_bytes,
+                                             committer.record().page.file_id, committer.building());
   writer->build_ahead(committer.lane());
   writer->use(use);
   return writer;

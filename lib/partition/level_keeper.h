@@ -4,13 +4,14 @@
 // Each slice is built beside everything else, through staging buffers of its own and reserved pages; only publishing it
 // takes the commit lane. Between two slices the merge of the highest level that is due goes first, so that flushes find
 // room however long a merge at the bottom takes; unless it would add runs to a level faster than the merge that takes
-// them away gets on. So no level has more than twice its runs, and neither has the file. Tables take turns.
+// them away gets on. So no level has more than twice its runs, and neither has the file. Merges of two tables go
+// on side by side, so that one is built while the other waits for the device; more tables take turns.
 //
 // Invariants
 //   1. What a slice has built is published in the version that is the newest then, or not at all.
 //   2. A flush waits for the more slices the more runs level 0 of a table has beyond those that make a merge due; for
 //      as long as it takes only beyond twice as many.
-//   3. What takes of the reserve gives back more by the same commit.
+//   3. What takes of the reserve gives back more by the same commit; one table at a time does.
 //
 // When a flush has found no space, a table is merged as soon as that gives anything back: tombstones become room. Where
 // a merge finds no space either, the smallest runs of level 0 become one, and sstables are tidied one by one, with the
@@ -30,8 +31,11 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include <cambium/rt/event.h>
+#include <cambium/rt/semaphore.h>
 #include <cambium/rt/task.h>
 #include <cambium/rt/wait_queue.h>
 #include <cambium/table.h>
@@ -61,8 +65,9 @@ struct CompactionStats {
 
 class LevelKeeper {
  public:
-  LevelKeeper(Core& core, Publisher& publisher, TableSet& tables, Views& views, LevelStore& store, PageStaging staging)
-      : core_(core), publisher_(publisher), tables_(tables), views_(views), store_(store), staging_(staging) {}
+  LevelKeeper(Core& core, Publisher& publisher, TableSet& tables, Views& views, LevelStore& store,
+              std::vector<PageStaging> lanes)
+      : core_(core), publisher_(publisher), tables_(tables), views_(views), store_(store), lanes_(std::move(lanes)) {}
 
   // Runs until stop(). Spawned once, at background priority.
   Task<void> run();
@@ -92,17 +97,25 @@ class LevelKeeper {
     Status failure;
     CompactionStats stats;
   };
+  // One slice for each table that has something due.
+  struct Round {
+    std::vector<TableId> tables;
+    std::size_t next = 0;
+    bool worked = false;
+  };
   Task<bool> round();
-  Task<Status> step(TableId id, bool& worked);
+  Task<void> work_off(Round& round, PageStaging lane);
+  Task<Status> step(TableId id, PageStaging lane, bool& worked);
   static void choose_policy(const TableState& table, Work& work);
+  void end_merges(const LevelVersion& version, Work& work);
   void begin_merges(const LevelVersion& version, Work& work);
   Compaction* next_merge(TableState& table, Work& work);
-  Task<Status> run_slice(TableId id, Compaction& merge, SpaceUse use, CompactionStats& spent);
-  Task<Status> make_room(TableId id, Work& work, CompactionStats& spent);
+  Task<Status> run_slice(TableId id, Compaction& merge, PageStaging lane, SpaceUse use, CompactionStats& spent);
+  Task<Status> make_room(TableId id, Work& work, PageStaging lane, CompactionStats& spent);
   std::optional<SstableId> next_to_tidy(const LevelVersion& version, Work& work) const;
-  Task<Status> tidy(TableId id, SstableId sstable, CompactionStats& spent);
+  Task<Status> tidy(TableId id, SstableId sstable, PageStaging lane, CompactionStats& spent);
   void hold_up_writers(TableState& table, const Work& work) const;
-  std::unique_ptr<PageWriter> writer_ahead(SpaceUse use);
+  std::unique_ptr<PageWriter> writer_ahead(PageStaging lane, SpaceUse use);
   Task<Status> finish_slice(TableId id, PageWriter& ahead, Status built, const LevelEdit& edit, CompactionStats& spent,
                             bool& published);
   Task<Status> publish(TableId id, PageWriter& ahead, const LevelEdit& edit, CompactionStats& spent, bool& published);
@@ -115,8 +128,9 @@ class LevelKeeper {
   TableSet& tables_;
   Views& views_;
   LevelStore& store_;
-  PageStaging staging_;
+  std::vector<PageStaging> lanes_;
   std::map<TableId, Work> work_;
+  Mutex making_room_;
   bool stopping_ = false;
   bool paused_ = false;
   bool settle_all_ = false;

@@ -13,9 +13,9 @@
 namespace cambium {
 
 std::uint64_t MemoryPlan::arena_bytes() const noexcept {
-  return cache_frames * kPageBytes + wal_group_bytes * wal_groups +
-         staging_bytes * (staging_buffers + compaction_buffers) + stream_piece_bytes * stream_pieces +
-         space_pages * kPageBytes + format::kSuperblockPages * kPageBytes;
+  return cache_frames * kPageBytes + wal_group_bytes * wal_groups + staging_bytes * staging_buffers +
+         compaction_bytes() + stream_piece_bytes * stream_pieces + space_pages * kPageBytes +
+         format::kSuperblockPages * kPageBytes;
 }
 
 namespace {
@@ -63,7 +63,8 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
   }
   plan.buffer_bytes = std::max<std::uint64_t>(plan.buffer_bytes, WriteBuffer::kCapacityBytesMin);
   plan.staging_buffers = memory < 8 * MiB ? 4 : (memory < 64 * MiB ? 6 : 8);
-  plan.compaction_buffers = memory < 64 * MiB ? 2 : 4;
+  plan.compaction_buffers[0] = memory < 64 * MiB ? 2 : 4;
+  plan.compaction_buffers[1] = memory < 16 * MiB ? 0 : 2;  // below, one merge takes all pieces of the streams
   plan.staging_bytes = std::clamp(std::bit_floor(memory / 64), 16 * KiB, 256 * KiB);
   plan.stream_piece_bytes = std::clamp(std::bit_floor(memory / 1024), 8 * KiB, 128 * KiB);
   plan.stream_pieces = memory < 2 * MiB ? 0 : (memory < 16 * MiB ? 12 : 64);
@@ -75,7 +76,7 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
 
   const std::uint64_t buffers = BufferSet::kBuffersMax * plan.buffer_bytes + plan.buffer_bytes / 4;
   const std::uint64_t fixed = buffers + plan.wal_group_bytes * plan.wal_groups +
-                              plan.staging_bytes * (plan.staging_buffers + plan.compaction_buffers) +
+                              plan.staging_bytes * plan.staging_buffers + plan.compaction_bytes() +
                               (plan.space_pages + 4) * kPageBytes + plan.key_index_bytes;
   std::uint64_t left = memory > fixed ? memory - fixed : 0;
   // What long scans read through, and the index of rows, make way for sizes that were asked for.

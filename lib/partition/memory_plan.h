@@ -3,7 +3,7 @@
 //
 //   write buffers   3 x an eighth, and an eighth of that again for sorting and merging a buffer
 //   staging         up to 8 x 256 KiB for pages on their way to the device
-//   compaction      2 or 4 more of them, for level stores
+//   compaction      2 to 6 more of them: merges of level stores, from 16 MiB on of two tables side by side
 //   streams         up to 64 x 128 KiB, a sixteenth: long scans, and compaction of a dozen runs at once
 //   key index       a thirty-second (tree/key_index.h)
 //   row index       a forty-eighth, of the rows that lie in idle write buffers (cache/row_cache.h)
@@ -24,7 +24,10 @@ struct MemoryPlan {
   std::uint64_t buffer_bytes;   // one write buffer
   std::uint64_t staging_bytes;  // one staging buffer
   std::uint64_t staging_buffers;
-  std::uint64_t compaction_buffers;                   // of staging_bytes each
+  std::uint64_t compaction_buffers[2];  // of staging_bytes each, for each merge that may go on; 0: one less
+  std::uint64_t compaction_bytes() const noexcept {
+    return staging_bytes * (compaction_buffers[0] + compaction_buffers[1]);
+  }
   std::uint64_t sstable_pages_max() const noexcept {  // half a write buffer, up to 16 MiB
     return std::clamp<std::uint64_t>(buffer_bytes / 2 / kPageBytes, 8, 4096);
   }

@@ -132,10 +132,13 @@ Status PartitionState::map_memory() {
   staging = std::make_unique<WriteGroup>(*device, at, plan.staging_buffers, plan.staging_bytes,
                                          arena->index_of(at, staging_bytes));
   at += staging_bytes;
-  const std::size_t compaction_bytes = plan.staging_bytes * plan.compaction_buffers;
-  compaction_staging = std::make_unique<WriteGroup>(*device, at, plan.compaction_buffers, plan.staging_bytes,
-                                                    arena->index_of(at, compaction_bytes));
-  at += compaction_bytes;
+  for (const std::uint64_t count : plan.compaction_buffers) {
+    if (count == 0) continue;
+    const std::size_t bytes = plan.staging_bytes * count;
+    compaction_staging.push_back(
+        std::make_unique<WriteGroup>(*device, at, count, plan.staging_bytes, arena->index_of(at, bytes)));
+    at += bytes;
+  }
   const std::size_t stream_bytes = plan.stream_piece_bytes * plan.stream_pieces;
   if (stream_bytes != 0) {
     streams = std::make_unique<StreamBuffers>(*device, at, plan.stream_pieces,
@@ -276,6 +279,7 @@ Task<Status> PartitionState::load_catalog(const format::Superblock& record) {
   }
   // The space map is wrong if it calls a root free; whatever it gave away next might be the tree itself.
   for (const auto& [id, table] : tables) {
+    if (table->kind() == TableKind::levels) space->reserve_for_sstables(plan.sstable_pages_max());
     if (raw(id) >= record.next_table_id) {
       co_return Error(Errc::corruption, rt::str("the catalog of ", path, " has a table number that is still to come"));
     }
@@ -292,8 +296,9 @@ void PartitionState::start_background() {
   if (!options.read_only) {
     core.spawn(flusher->run(), Priority::background);
     core.spawn(remover->run(), Priority::background);
-    keeper = std::make_unique<LevelKeeper>(core, *publisher, tables, *views, *levels,
-                                           PageStaging{*compaction_staging, plan.staging_bytes});
+    std::vector<PageStaging> lanes;
+    for (const auto& buffers_of_one : compaction_staging) lanes.push_back({*buffers_of_one, plan.staging_bytes});
+    keeper = std::make_unique<LevelKeeper>(core, *publisher, tables, *views, *levels, std::move(lanes));
     core.spawn(keeper->run(), Priority::background);
     background_running = true;
   }

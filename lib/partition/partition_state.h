@@ -125,8 +125,8 @@ class PartitionState {
   std::unique_ptr<PageCache> cache;
   std::unique_ptr<WriteGroup> staging;  // node pages and overflow values
   std::unique_ptr<WriteGroup> space_staging;
-  std::unique_ptr<WriteGroup> compaction_staging;  // of level stores, beside commits
-  std::unique_ptr<StreamBuffers> streams;          // null where memory is small
+  std::vector<std::unique_ptr<WriteGroup>> compaction_staging;  // of level stores, beside commits and each other
+  std::unique_ptr<StreamBuffers> streams;                       // null where memory is small
   std::unique_ptr<SpaceMap> space;
   std::unique_ptr<RowCache> row_cache;  // in the memory of idle write buffers
   std::unique_ptr<TreeStore> trees;

@@ -73,12 +73,16 @@ class SpaceMap {
 
   // Free pages that only commits may take which give pages back in the end (SpaceUse::reserve): on a full device
   // deletes and compaction must work. A commit of one change takes a path of the table and one of the catalog, far
-  // below the minimum; larger ones are cut to fit by who makes them. The most is what the largest sstable has.
+  // below the minimum; larger ones are cut to fit by who makes them.
   static constexpr std::uint64_t kReservePagesMin = 16;
   static constexpr std::uint64_t kReservePagesMax = 4096;
   std::uint64_t reserve_pages() const noexcept {
-    return std::clamp(file_pages_ / 64, kReservePagesMin, kReservePagesMax);
+    return std::max(std::clamp(file_pages_ / 64, kReservePagesMin, kReservePagesMax),
+                    std::min(sstables_reserve_, file_pages_ / 24));
   }
+  // There are level stores, with sstables of so many pages: when tombstones have taken their half of the reserve, what
+  // is kept of one sstable has to fit the other.
+  void reserve_for_sstables(std::uint64_t pages) noexcept { sstables_reserve_ = 3 * pages; }
   // Makes the file at least `pages` longer, its space allocated. Errors: no_space, io.
   Task<Status> grow(std::uint64_t pages);
   // No page at or beyond this is allocated (compaction); kFilePagesMax lifts the limit.
@@ -170,6 +174,7 @@ class SpaceMap {
   unsigned newest_slot_ = 0;
   Search searches_[kSizeClasses] = {};  // per power of two of run length; restarted by every commit
   std::uint64_t ceiling_ = kFilePagesMax;
+  std::uint64_t sstables_reserve_ = 0;
   std::vector<PageRun> allocated_;  // by the commit being built
   std::vector<PageRun> freed_;
   std::vector<PageRun> born_and_freed_;

@@ -28,7 +28,8 @@ constexpr Options kOptions{// of many runs a scan holds a page each
                            .memory_bytes = 4 * MiB,
                            .write_buffer_bytes = 128 * KiB,
                            .cache_bytes = 1 * MiB};
-constexpr std::uint64_t kReservePages = 16;  // of a file of a few hundred pages
+constexpr std::uint64_t kReservePages = 16;          // of a file of a few hundred pages, at least
+constexpr std::uint64_t kRoomy = kReservePages + 8;  // of the smallest device: a short put fits beside the reserve
 
 // What the partition's table of this kind has to hold.
 struct Contents : std::map<std::string, std::string> {
@@ -65,12 +66,22 @@ Task<Status> fill(Core& core, SimDisk& disk, std::uint64_t spare, Contents& dura
   if (stats.free_pages + stats.held_pages < kReservePages) co_return Error(Errc::io, "the reserve was taken");
   co_await check(db.check());
   const Status closed = co_await db.close();  // says once more what could not be written
-  if (closed && durable.kind == TableKind::levels) {
-    durable.merge(part);  // a merge has given space back since
+  if (durable.kind == TableKind::tree) {
+    if (closed.code() != Errc::no_space) co_return Error(Errc::io, "close() forgot what was not written");
     co_return Status();
   }
-  if (closed.code() != Errc::no_space) co_return Error(Errc::io, "close() forgot what was not written");
-  co_return Status();
+  // A merge may have given space back since, even after close() was told: then all of it is there.
+  db = co_await check(Partition::open(core, kOptions));
+  const Table again = co_await check(table_of(db, durable.kind));
+  bool there = false;
+  {
+    const Value first = co_await check(db.get(again, part.begin()->first));
+    there = static_cast<bool>(first);
+  }
+  if (there) durable.merge(part);
+  if (closed && !there) co_return Error(Errc::io, "close() forgot what was not written");
+  Status seen = co_await db.close();
+  co_return seen;
 }
 
 Task<Status> expect_contents(Partition& db, const Table& table, const Contents& expected) {
@@ -219,6 +230,21 @@ TEST_CASE("full device: keys can be deleted one by one until there is nothing le
 
 // ---- deletes among other writes ------------------------------------------------------------------------------------
 
+// Room for a short put: a flush that takes the last spare page may have left none, and a put that does not fit waits.
+Task<Status> make_a_little_room(Partition& db, const Table& table, Contents& contents) {
+  for (unsigned i = 0; db.stats().free_pages < kRoomy && i < 5; ++i) {
+    for (std::size_t n = 0; n < 60; ++n) {
+      co_await check(db.del(table, contents.begin()->first));
+      contents.erase(contents.begin());
+    }
+    co_await check(db.flush({.trim = false}));
+    const Status settled = co_await db.settle();  // as far as there is room to merge
+    CHECK((settled || settled.code() == Errc::no_space));
+  }
+  CHECK(db.stats().free_pages >= kRoomy);
+  co_return Status();
+}
+
 // Deletes of most keys, and puts that only have room behind them, in one write buffer; with `front`, a short put comes
 // first.
 Task<Status> make_room_and_use_it(Core& core, Contents& contents, bool front) {
@@ -227,9 +253,11 @@ Task<Status> make_room_and_use_it(Core& core, Contents& contents, bool front) {
   Partition db = co_await check(Partition::open(core, options));
   const Table table = co_await check(table_of(db, contents.kind));
   if (front) {
+    co_await check(make_a_little_room(db, table, contents));
     contents[contents.begin()->first] = "short";
     co_await check(db.put(table, contents.begin()->first, "short"));
   }
+  const std::uint64_t flushes_before = db.stats().flushes;
   std::size_t i = 0;
   for (auto it = std::next(contents.begin()); it != contents.end(); ++i) {
     if (i % 10 == 0) {
@@ -244,7 +272,7 @@ Task<Status> make_room_and_use_it(Core& core, Contents& contents, bool front) {
     contents[key] = std::string(600, 'n');
     co_await check(db.put(table, key, contents[key]));
   }
-  CHECK(db.stats().flushes == 0);  // one buffer, or this tests nothing
+  CHECK(db.stats().flushes == flushes_before);  // one buffer, or this tests nothing
   co_await check(db.flush({.trim = false}));
   co_await check(expect_contents(db, table, contents));
   co_await check(db.check());

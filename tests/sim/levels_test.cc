@@ -103,6 +103,47 @@ TEST_CASE("levels: a queue that was emptied is passed over quickly, because its 
   CHECK(done);
 }
 
+// How long settle() takes for so many tables, each of a few runs, on a device that takes its time.
+Task<Status> settle_tables(Core& core, unsigned count, std::int64_t& took_ns) {
+  Options options = kOptions;
+  options.memory_bytes = 16 * MiB;
+  options.write_buffer_bytes = 1 * MiB;  // sstables of 128 pages: a slice is longer than the commit that ends it
+  Partition db = co_await check(Partition::open(core, options));
+  db.pause_compaction();
+  for (unsigned i = 0; i < count; ++i) {
+    Table table = co_await check(db.table(rt::str("t", i), {.kind = TableKind::levels}));
+    for (unsigned run = 0; run < 8; ++run) {
+      for (std::uint64_t key = run; key < 8000; key += 8) {
+        co_await check(db.put(table, key_of(key), std::string(400, 'v')));
+      }
+      co_await check(db.flush({.trim = false}));
+    }
+  }
+  const std::int64_t began_ns = core.now_ns();
+  db.resume_compaction();
+  co_await check(db.settle());
+  took_ns = core.now_ns() - began_ns;
+  CHECK(db.stats().compactions == count);
+  co_await check(db.check());
+  Status closed = co_await db.close();
+  co_return closed;
+}
+
+TEST_CASE("levels: merges of two tables go on side by side, those of a third one wait their turn", "[F11]") {
+  std::int64_t took_ns[5] = {};
+  for (const unsigned count : {1u, 2u, 4u}) {
+    SimDisk disk;
+    const std::unique_ptr<Core> core = disk.make_core({.seed = test_seed(41), .latency_ticks = {20, 20, 20, 20}});
+    const Status done = core->run(settle_tables(*core, count, took_ns[count]));
+    INFO(std::string(done ? "" : done.error().message()));
+    REQUIRE(done);
+  }
+  CAPTURE(took_ns[1], took_ns[2], took_ns[4]);
+  CHECK(took_ns[2] < took_ns[1] * 7 / 4);
+  CHECK(took_ns[4] > took_ns[1] * 7 / 4);
+  CHECK(took_ns[4] < took_ns[1] * 3);
+}
+
 // Runs that end early lie over runs that go on: when a merge is left off, what it took from the long ones must not come
 // back over what it took from the short ones, which are gone.
 Task<Status> leave_a_merge(Core& core) {
