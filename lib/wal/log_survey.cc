@@ -2,7 +2,6 @@
 #include "wal/log_survey.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -37,27 +36,34 @@ class Survey {
   }
   bool valid() const noexcept { return blocks_.valid(); }
 
-  Task<Status> look_at(std::uint32_t first_page) {
-    marked_ = false;
-    ordinal_.reset();
-    const std::uint64_t segment_bytes = layout_.segment_bytes();
-    std::uint64_t offset = 0;
-    while (offset != segment_bytes) {
-      const Status read = co_await blocks_.load(wal_file_offset(first_page) + offset, segment_bytes - offset);
-      if (!read && !is_damage(read.code())) co_return read;
-      offset += read ? look_at_blocks(offset) : kWalBlockBytes;
-      if (device_.core().over_budget()) co_await device_.core().yield();
+  Task<Status> run() {
+    // (1) Which segment is which, as far as the headers say.
+    for (const std::uint32_t first_page : layout_.first_pages) {
+      co_await check(read_header(first_page));
     }
-    place(first_page);
+    // (2) The log, in the order of its positions, to the place where it ends; behind that, every block.
+    std::vector<std::uint32_t> linked = range_.chain;
+    linked.resize(static_cast<std::size_t>(std::find(linked.begin(), linked.end(), 0u) - linked.begin()));
+    std::uint64_t begin = std::max<std::uint64_t>(layout_.offset_of(start_), kWalBlockBytes);
+    for (std::size_t i = 0; i < linked.size(); ++i) {
+      co_await check(look_at(linked[i], start_ordinal_ + i, begin));
+      begin = kWalBlockBytes;
+    }
+    // (3) Every block of the other segments.
+    ended_ = true;
+    for (const std::uint32_t first_page : layout_.first_pages) {
+      if (std::find(linked.begin(), linked.end(), first_page) != linked.end()) continue;
+      newest_ = 0;
+      co_await check(look_at(first_page, 0, kWalBlockBytes));
+      if (std::find(unmarked_.begin(), unmarked_.end(), first_page) == unmarked_.end()) continue;
+      // Where a header has the ordinal, the groups of another segment are left from an earlier time.
+      std::uint32_t* const link = link_of(layout_.ordinal_of(newest_));
+      if (newest_ != 0 && link != nullptr && *link == 0) *link = first_page;
+    }
     co_return Status();
   }
 
   LogRange take_range() {
-    // Where a header has the ordinal, the groups of another segment are left from an earlier time.
-    for (const Guess& guess : guesses_) {
-      std::uint32_t* const link = link_of(guess.ordinal);
-      if (*link == 0) *link = guess.first_page;
-    }
     while (!range_.chain.empty() && range_.chain.back() == 0) range_.chain.pop_back();
     if (layout_.offset_of(start_) != 0 && (range_.chain.empty() || range_.chain.front() == 0)) {
       visitor_.damaged({start_,
@@ -72,31 +78,48 @@ class Survey {
   }
 
  private:
+  Task<Status> read_header(std::uint32_t first_page) {
+    const Status read = co_await blocks_.load(wal_file_offset(first_page), kWalBlockBytes);
+    if (!read && !is_damage(read.code())) co_return read;
+    const auto& header = *reinterpret_cast<const format::WalSegmentHeader*>(blocks_.data());
+    if (read && intact(header, layout_.log_id, layout_.segment_pages)) {
+      place(first_page, header.ordinal);
+    } else {
+      unmarked_.push_back(first_page);
+    }
+    co_return Status();
+  }
+  // `ordinal`: of the segment, until the log has ended.
+  Task<Status> look_at(std::uint32_t first_page, std::uint64_t ordinal, std::uint64_t offset) {
+    const std::uint64_t segment_bytes = layout_.segment_bytes();
+    while (offset != segment_bytes) {
+      const Status read = co_await blocks_.load(wal_file_offset(first_page) + offset, segment_bytes - offset);
+      if (!read && !is_damage(read.code())) co_return read;
+      ended_ = ended_ || !read;
+      offset += read ? look_at_blocks(layout_.begin_of(ordinal) + offset) : kWalBlockBytes;
+      if (device_.core().over_budget()) co_await device_.core().yield();
+    }
+    co_return Status();
+  }
   // Answers how far it got: a group that ends beyond the piece is looked at again from its begin.
-  std::uint64_t look_at_blocks(std::uint64_t offset) {
+  std::uint64_t look_at_blocks(std::uint64_t position) {
     const std::uint64_t bytes = blocks_.bytes();
     std::uint64_t at = 0;
     while (at != bytes) {
-      const char* const block = blocks_.data() + at;
-      if (offset + at == 0) {
-        const auto& header = *reinterpret_cast<const format::WalSegmentHeader*>(block);
-        marked_ = intact(header, layout_.log_id, layout_.segment_pages);
-        if (marked_) ordinal_ = header.ordinal;
-        at += kWalBlockBytes;
-        continue;
+      const auto& header = *reinterpret_cast<const WalGroupHeader*>(blocks_.data() + at);
+      const std::uint64_t offset = layout_.offset_of(position + at);
+      const std::uint64_t room = layout_.segment_bytes() - offset;
+      std::uint64_t group_bytes = 0;  // of a whole group
+      if (stands_here(header, offset) && plausible(header, layout_.log_id, header.position, room)) {
+        const std::uint64_t claimed = format::wal_group_bytes(header.payload_bytes);
+        if (claimed > bytes - at && at != 0) return at;
+        if (claimed <= bytes - at && format::intact_group(blocks_.data() + at)) group_bytes = claimed;
       }
-      const auto& header = *reinterpret_cast<const WalGroupHeader*>(block);
-      const std::uint64_t room = layout_.segment_bytes() - (offset + at);
-      std::uint64_t step = kWalBlockBytes;
-      if (stands_here(header, offset + at) && plausible(header, layout_.log_id, header.position, room)) {
-        const std::uint64_t group_bytes = format::wal_group_bytes(header.payload_bytes);
-        if (group_bytes > bytes - at && at != 0) return at;
-        if (group_bytes <= bytes - at && format::intact_group(block)) {
-          note(header);
-          step = group_bytes;
-        }
-      }
-      at += step;
+      if (group_bytes != 0) note(header);
+      ended_ = ended_ || group_bytes == 0 || header.position != position + at;
+      // What looks like a group inside one of the log's is part of a value. Beyond the end no group hides another, as
+      // in scan_tail(): one that lies there may be of an earlier time, and look whole though a part is written over.
+      at += ended_ ? kWalBlockBytes : group_bytes;
     }
     return at;
   }
@@ -105,7 +128,7 @@ class Survey {
   }
   void note(const WalGroupHeader& header) noexcept {
     if (header.position < start_) return;  // of an earlier use of the segment
-    if (!marked_) ordinal_ = std::max(ordinal_.value_or(0), layout_.ordinal_of(header.position));
+    newest_ = std::max(newest_, header.position);
     range_.end_position = std::max(range_.end_position, header.synced_position);
     if (header.last_sequence <= raw(kLastSequence)) {
       range_.last = std::max(range_.last, Sequence{header.last_sequence});
@@ -116,23 +139,21 @@ class Survey {
     if (ordinal < start_ordinal_ || ordinal - start_ordinal_ >= range_.chain.size()) return nullptr;
     return &range_.chain[static_cast<std::size_t>(ordinal - start_ordinal_)];
   }
-  void place(std::uint32_t first_page) {
-    std::uint32_t* const link = ordinal_ ? link_of(*ordinal_) : nullptr;
+  void place(std::uint32_t first_page, std::uint64_t ordinal) {
+    std::uint32_t* const link = link_of(ordinal);
     if (link == nullptr) return;
-    if (!marked_) {
-      guesses_.push_back({*ordinal_, first_page});
-    } else if (*link == 0) {
+    if (*link == 0) {
       *link = first_page;
-    } else {
-      const std::uint64_t begin = layout_.begin_of(*ordinal_);
-      visitor_.damaged({begin,
-                        begin,
-                        first_page,
-                        {},
-                        {},
-                        rt::str("the log of ", device_.name(), " has two segments with number ", *ordinal_,
-                                ", at pages ", *link, " and ", first_page)});
+      return;
     }
+    const std::uint64_t begin = layout_.begin_of(ordinal);
+    visitor_.damaged({begin,
+                      begin,
+                      first_page,
+                      {},
+                      {},
+                      rt::str("the log of ", device_.name(), " has two segments with number ", ordinal, ", at pages ",
+                              *link, " and ", first_page)});
   }
 
   const WalLayout& layout_;
@@ -141,13 +162,9 @@ class Survey {
   LogBlocks blocks_;
   std::uint64_t start_;
   std::uint64_t start_ordinal_;
-  bool marked_ = false;                   // the segment's header is whole
-  std::optional<std::uint64_t> ordinal_;  // of the segment: as its header says, else its newest group
-  struct Guess {
-    std::uint64_t ordinal;
-    std::uint32_t first_page;
-  };
-  std::vector<Guess> guesses_;  // of segments without a header, by their groups
+  std::vector<std::uint32_t> unmarked_;  // the segments without a whole header: their groups tell what they are
+  bool ended_ = false;                   // a place was met where the log does not go on
+  std::uint64_t newest_ = 0;             // position among the groups of this segment, and not before the start
   LogRange range_;
 };
 
@@ -158,9 +175,7 @@ Task<Result<LogRange>> survey_log(BlockDevice& device, const WalLayout& layout, 
   co_await check(check_layout(device, layout));
   Survey survey(device, layout, in_tables, visitor);
   if (!survey.valid()) co_return Error(Errc::resource, rt::str("no memory to read the log of ", device.name()));
-  for (const std::uint32_t first_page : layout.first_pages) {
-    co_await check(survey.look_at(first_page));
-  }
+  co_await check(survey.run());
   co_return survey.take_range();
 }
 

@@ -3,7 +3,7 @@
 //
 // Every block that may hold a group of a higher position is looked at: the rest of the last segment, and every
 // segment that is not part of the log as read, whatever its header says, for a header can be lost while the groups
-// behind it are not.
+// behind it are not. log_survey.cc takes its proofs from the same blocks: check must not praise what a replay refuses.
 //
 // Errors     corruption, when a whole group says that the end had been synced.
 // Suspends   scan_tail().

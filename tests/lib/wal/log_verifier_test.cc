@@ -4,11 +4,14 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <cstring>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <cambium/rt/check.h>
 
+#include "format/wal_group.h"
 #include "lib/wal/log_fixture.h"
 #include "support/seed.h"
 #include "support/sleep.h"
@@ -177,6 +180,49 @@ TEST_CASE("log verifier: it agrees with the replay on what is damaged, wherever 
     f.disk().flip_bit(test::kFile, offset, bit);
   }
   CHECK(refused > 100);
+}
+
+// The survey went from group to group also beyond the end of the log, and stepped over the group that proved the
+// damage.
+TEST_CASE("log verifier: a group beyond the end hides no proof that lies under it") {
+  LogFixture f(16, 4);
+  f.open();
+  fill(f, 3, 100);
+  f.kill();
+  f.disk().flip_bit(test::kFile, f.file_offset(4096) + 70, 3);
+  const std::uint64_t second = f.file_offset(8192);
+  std::string group = f.disk().peek(test::kFile, second, 8192);
+  auto& header = *reinterpret_cast<format::WalGroupHeader*>(group.data());
+  header.payload_bytes = 4096;  // and so the third one's block is its own, too
+  header.synced_position = 0;
+  header.checksum = format::wal_group_checksum(group.data());
+  f.disk().poke(test::kFile, second, group);
+  CHECK(f.replay_now().code() == Errc::corruption);
+  const Findings found = survey_and_verify(f);
+  REQUIRE(!found.damages.empty());
+  CHECK(found.damages.front().page == f.file_offset(4096) / kPageBytes);
+}
+
+TEST_CASE("log verifier: what looks like a group inside a value of the log proves nothing") {
+  LogFixture f(16, 4);
+  f.open();
+  format::WalGroupHeader image{};
+  image.log_id = f.layout.log_id;
+  image.position = f.layout.begin_of(1) + 8192;
+  image.synced_position = image.position;
+  image.checksum = format::wal_group_checksum(reinterpret_cast<const char*>(&image));
+  std::string value(3 * 4096, 'v');
+  constexpr std::size_t kBeforeValue = format::kWalGroupHeaderBytes + sizeof(format::WalRecordHeader) +
+                                       sizeof(format::WalEntryHeader) + std::string_view("key").size();
+  std::memcpy(value.data() + 4096 - kBeforeValue, &image, sizeof image);  // where a block begins: position 8192
+  REQUIRE(f.append(one_put("key", value)));
+  f.make_durable();
+  f.kill();
+  REQUIRE(f.disk().peek(test::kFile, f.file_offset(8192), 8) == std::string(reinterpret_cast<char*>(&image), 8));
+  CHECK(f.replay_now());
+  const Findings found = survey_and_verify(f);
+  CHECK(found.damages.empty());
+  CHECK(found.seen == f.appended);
 }
 
 TEST_CASE("log verifier: a torn tail is none of its business, a missing record is") {
