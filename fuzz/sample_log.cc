@@ -87,7 +87,7 @@ Task<Status> write_log(Core& core, bool finished, SampleLog& log) {
   };
   const std::unique_ptr<char, Free> memory(
       static_cast<char*>(std::aligned_alloc(kPageBytes, WalStaging::kCountMin * kStagingBytes)));
-  const WalStaging staging{memory.get(), WalStaging::kCountMin, kStagingBytes, -1};
+  const WalStaging staging{memory.get(), WalStaging::kCountMin, kStagingBytes, nullptr};
   {
     WalWriter writer(*device, log.layout, WalReplay::fresh(log.layout, Sequence{}), staging);
     rt::Random random(11);

@@ -130,7 +130,7 @@ class Visit {
     };
     const std::unique_ptr<char, Free> memory(
         static_cast<char*>(std::aligned_alloc(kPageBytes, WalStaging::kCountMin * kStagingBytes)));
-    const WalStaging staging{memory.get(), WalStaging::kCountMin, kStagingBytes, -1};
+    const WalStaging staging{memory.get(), WalStaging::kCountMin, kStagingBytes, nullptr};
     std::vector<std::string> expected = before;
     {
       WalWriter writer(device, sample_.layout, replayed, staging);

@@ -21,12 +21,11 @@ PageCache::PageCache(BlockDevice& device, const rt::BufferArena& arena, char* me
       file_id_(file_id),
       arena_(arena),
       table_(frames),
-      meta_(frames, FrameMeta{}),
-      hints_(hint_blocks(frames) * kHintsPerBlock, Hint{}) {
+      meta_(rt::HugeArray<FrameMeta>::zeroed(frames)),
+      hints_(rt::HugeArray<Hint>::zeroed(hint_blocks(frames) * kHintsPerBlock)) {
   CAMBIUM_ASSERT(frames >= 8 && frames < kNoFrame);
   for (std::size_t i = hint_blocks(frames); i != 0; --i) free_hints_.push_back(static_cast<std::uint32_t>(i - 1));
   free_frames_.reserve(frames);
-  for (std::size_t i = frames; i != 0; --i) free_frames_.push_back(static_cast<FrameIndex>(i - 1));
 }
 
 PageCache::~PageCache() { CAMBIUM_ASSERT(loading_ == 0 && pinned_ == 0 && frame_waiters_ == nullptr); }
@@ -37,6 +36,11 @@ FrameIndex PageCache::take_frame() noexcept {
   if (!free_frames_.empty()) {
     const FrameIndex frame = free_frames_.back();
     free_frames_.pop_back();
+    return frame;
+  }
+  if (never_used_ != count_) {
+    const auto frame = static_cast<FrameIndex>(never_used_++);
+    meta_[frame] = FrameMeta{};
     return frame;
   }
   // Second chance: a used frame loses one credit per visit; a branch comes with more credits than a leaf.

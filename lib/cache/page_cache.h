@@ -262,7 +262,7 @@ class PageCache {
   std::uint64_t file_id() const noexcept { return file_id_; }
   Core& core() noexcept { return device_.core(); }
   std::size_t frames() const noexcept { return count_; }
-  bool has_free_frame() const noexcept { return !free_frames_.empty(); }
+  bool has_free_frame() const noexcept { return !free_frames_.empty() || never_used_ != count_; }
   std::size_t pinned() const noexcept { return pinned_; }  // frames with a pin
   std::size_t loading() const noexcept { return loading_; }
   bool mostly_misses() const noexcept { return loading_ >= 4; }  // by what is being read at the moment
@@ -345,6 +345,7 @@ class PageCache {
   rt::HugeArray<Hint> hints_;
   std::vector<std::uint32_t> free_hints_;
   std::vector<FrameIndex> free_frames_;
+  std::size_t never_used_ = 0;  // frames from here on: nothing of them has been touched, opening is the quicker for it
   std::vector<std::unique_ptr<Load>> loads_;
   std::vector<std::uint32_t> free_loads_;
   std::size_t hand_ = 0;

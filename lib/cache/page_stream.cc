@@ -10,8 +10,8 @@ namespace cambium {
 // ---- StreamBuffers ------------------------------------------------------------------------------------------------
 
 StreamBuffers::StreamBuffers(BlockDevice& device, char* memory, std::size_t count, std::uint32_t piece_pages,
-                             std::int32_t buffer_index)
-    : device_(device), piece_pages_(piece_pages), buffer_index_(buffer_index) {
+                             const rt::BufferArena* arena)
+    : device_(device), piece_pages_(piece_pages), arena_(arena) {
   for (std::size_t i = 0; i < count; ++i) {
     pieces_.push_back(std::make_unique<Piece>());
     pieces_.back()->owner = this;
@@ -48,10 +48,11 @@ void StreamBuffers::read(Piece& piece, PageId first, std::uint32_t pages) noexce
   piece.pages = pages;
   piece.used = 0;
   piece.state = Piece::State::loading;
+  const std::uint32_t bytes = pages * static_cast<std::uint32_t>(kPageBytes);
   piece.request = {};
   piece.request.io = {.kind = rt::IoKind::read,
-                      .buffer_index = buffer_index_,
-                      .bytes = pages * static_cast<std::uint32_t>(kPageBytes),
+                      .buffer_index = arena_ != nullptr ? arena_->index_of(piece.data, bytes) : -1,
+                      .bytes = bytes,
                       .offset = raw(first) * kPageBytes,
                       .data = piece.data};
   piece.request.done = [](DeviceRequest& request) noexcept {

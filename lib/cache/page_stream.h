@@ -28,14 +28,16 @@
 #include <cambium/rt/task.h>
 #include <cambium/rt/wait_queue.h>
 
+#include "rt/buffer_arena.h"
+
 namespace cambium {
 
 // The pieces that all streams of a partition share.
 class StreamBuffers {
  public:
-  // `memory`: count * piece_pages pages, aligned for the device; `buffer_index` as registered, or -1.
+  // `memory`: count * piece_pages pages, aligned for the device; it lies in `arena`, if that is not null.
   StreamBuffers(BlockDevice& device, char* memory, std::size_t count, std::uint32_t piece_pages,
-                std::int32_t buffer_index);
+                const rt::BufferArena* arena = nullptr);
   StreamBuffers(const StreamBuffers&) = delete;
   StreamBuffers& operator=(const StreamBuffers&) = delete;
   ~StreamBuffers();
@@ -69,7 +71,7 @@ class StreamBuffers {
 
   BlockDevice& device_;
   std::uint32_t piece_pages_;
-  std::int32_t buffer_index_;
+  const rt::BufferArena* arena_;
   std::vector<std::unique_ptr<Piece>> pieces_;
   std::vector<Piece*> free_;
   std::size_t loading_ = 0;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Opening, creating and closing a partition. A file that fails to open is not changed.
 #include <new>
+#include <utility>
 
 #include <cambium/rt/check.h>
 
 #include "base/hash.h"
+#include "base/huge_memory.h"
 #include "base/text.h"
 #include "partition/partition_state.h"
 #include "space/creation.h"
@@ -14,8 +16,8 @@ namespace cambium {
 
 namespace {
 
-// Of the arena, registered when it is first used. Filling two huge pages with zeros takes 0.1 ms.
-constexpr std::size_t kArenaPiece = std::size_t{4} << 20;
+// Of the arena, registered when it is first used.
+constexpr std::size_t kArenaPiece = rt::kHugePageBytes;
 
 }  // namespace
 
@@ -107,7 +109,9 @@ Task<Status> PartitionState::open_device() {
   co_return ready;
 }
 
-char* PartitionState::superblock_pages() noexcept { return arena->data(); }
+char* PartitionState::superblock_pages() noexcept {
+  return arena->data() + plan.arena_bytes() - (plan.cache_frames + format::kSuperblockPages) * kPageBytes;
+}
 
 // The parts allocate like any container; what the system refuses is an answer to whoever chose the sizes.
 Status PartitionState::build_memory() {
@@ -121,41 +125,33 @@ Status PartitionState::build_memory() {
   }
 }
 
-// One registered arena: staging first, each part in the arena's first piece as a whole; then the cache frames.
+// One arena: staging first, whose parts have sizes of powers of two, the larger ones before the smaller ones, so that
+// no transfer crosses two pieces. What every open touches, the pages of superblocks and of the space map, lies beside
+// the first frames of the cache.
 Status PartitionState::map_memory() {
-  const std::size_t frames_begin = plan.arena_bytes() - plan.cache_frames * kPageBytes;
-  Result<rt::BufferArena> made = rt::BufferArena::create(core, plan.arena_bytes(), std::max(frames_begin, kArenaPiece));
+  Result<rt::BufferArena> made = rt::BufferArena::create(core, plan.arena_bytes(), kArenaPiece);
   if (!made) return made.error();
   arena.emplace(std::move(*made));
-  char* at = superblock_pages() + format::kSuperblockPages * kPageBytes;
-  const std::size_t staging_bytes = plan.staging_bytes * plan.staging_buffers;
-  staging = std::make_unique<WriteGroup>(*device, at, plan.staging_buffers, plan.staging_bytes,
-                                         arena->index_of(at, staging_bytes));
-  at += staging_bytes;
+  char* at = arena->data();
+  const auto group_of = [&](std::uint64_t count, std::uint64_t bytes) {
+    return std::make_unique<WriteGroup>(*device, std::exchange(at, at + count * bytes), count, bytes, &*arena);
+  };
+  staging = group_of(plan.staging_buffers, plan.staging_bytes);
   for (const std::uint64_t count : plan.compaction_buffers) {
-    if (count == 0) continue;
-    const std::size_t bytes = plan.staging_bytes * count;
-    compaction_staging.push_back(
-        std::make_unique<WriteGroup>(*device, at, count, plan.staging_bytes, arena->index_of(at, bytes)));
-    at += bytes;
+    if (count != 0) compaction_staging.push_back(group_of(count, plan.staging_bytes));
   }
-  const std::size_t stream_bytes = plan.stream_piece_bytes * plan.stream_pieces;
-  if (stream_bytes != 0) {
-    streams = std::make_unique<StreamBuffers>(*device, at, plan.stream_pieces,
-                                              static_cast<std::uint32_t>(plan.stream_piece_bytes / kPageBytes),
-                                              arena->index_of(at, stream_bytes));
-    at += stream_bytes;
-  }
-  space_staging = std::make_unique<WriteGroup>(*device, at, plan.space_pages, kPageBytes,
-                                               arena->index_of(at, plan.space_pages * kPageBytes));
-  at += plan.space_pages * kPageBytes;
   if (plan.wal_groups != 0) {
-    const std::size_t wal_bytes = plan.wal_group_bytes * plan.wal_groups;
-    log_staging = {at, plan.wal_groups, static_cast<std::uint32_t>(plan.wal_group_bytes),
-                   arena->index_of(at, wal_bytes)};
-    at += wal_bytes;
+    log_staging = {at, plan.wal_groups, static_cast<std::uint32_t>(plan.wal_group_bytes), &*arena};
+    at += plan.wal_group_bytes * plan.wal_groups;
   }
-  CAMBIUM_ASSERT(at == arena->data() + frames_begin);
+  if (plan.stream_pieces != 0) {
+    streams = std::make_unique<StreamBuffers>(
+        *device, at, plan.stream_pieces, static_cast<std::uint32_t>(plan.stream_piece_bytes / kPageBytes), &*arena);
+    at += plan.stream_piece_bytes * plan.stream_pieces;
+  }
+  space_staging = group_of(plan.space_pages, kPageBytes);
+  CAMBIUM_ASSERT(at == superblock_pages());
+  at += format::kSuperblockPages * kPageBytes;
   cache = std::make_unique<PageCache>(*device, *arena, at, plan.cache_frames, 0);  // see set_file_id()
   trees = std::make_unique<TreeStore>(*cache, TreeStore::Of::tables, streams.get());
   sstables = std::make_unique<TreeStore>(*cache, TreeStore::Of::sstables, streams.get());
@@ -230,7 +226,8 @@ Task<Status> PartitionState::load_file() {
   LoadedSuperblock loaded = co_await check(load_superblock(*device, superblock_pages()));
   superblock_damaged = loaded.damaged;
   cache->set_file_id(loaded.record.page.file_id);
-  space = co_await check(SpaceMap::load(*device, loaded.record, {staging->data(0), plan.staging_bytes}));
+  space =
+      co_await check(SpaceMap::load(*device, loaded.record, {space_staging->data(0), plan.space_pages * kPageBytes}));
   committer =
       std::make_unique<Committer>(*device, *space, *space_staging, superblock_pages(), loaded.record, loaded.slot);
   space->opened(Generation{loaded.record.page.generation}, loaded.slot, loaded.other);

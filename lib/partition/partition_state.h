@@ -179,7 +179,7 @@ class PartitionState {
   // open.cc
   Task<Status> open_device();
   Task<Result<bool>> open_file();
-  char* superblock_pages() noexcept;  // the begin of the arena
+  char* superblock_pages() noexcept;
   Status build_memory();
   Status map_memory();
   Task<Status> create_file();

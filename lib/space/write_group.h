@@ -20,17 +20,19 @@
 #include <cambium/rt/wait_queue.h>
 
 #include "base/assert.h"
+#include "rt/buffer_arena.h"
 
 namespace cambium {
 
 class WriteGroup {
  public:
-  // `memory`: slots * slot_bytes, aligned for the device; `buffer_index` as registered, or -1.
-  WriteGroup(BlockDevice& device, char* memory, std::size_t slots, std::size_t slot_bytes, std::int32_t buffer_index)
+  // `memory`: slots * slot_bytes, aligned for the device; it lies in `arena`, if that is not null.
+  WriteGroup(BlockDevice& device, char* memory, std::size_t slots, std::size_t slot_bytes,
+             const rt::BufferArena* arena = nullptr)
       : device_(device),
         memory_(memory),
         slot_bytes_(slot_bytes),
-        buffer_index_(buffer_index),
+        arena_(arena),
         count_(slots),
         slots_(std::make_unique<Slot[]>(slots)) {
     for (std::size_t i = slots; i != 0; --i) {
@@ -57,8 +59,11 @@ class WriteGroup {
     ++writes_;
     Slot& s = slots_[slot];
     s.request = {};
-    s.request.io = {
-        .kind = rt::IoKind::write, .buffer_index = buffer_index_, .bytes = bytes, .offset = offset, .data = data(slot)};
+    s.request.io = {.kind = rt::IoKind::write,
+                    .buffer_index = arena_ != nullptr ? arena_->index_of(data(slot), bytes) : -1,
+                    .bytes = bytes,
+                    .offset = offset,
+                    .data = data(slot)};
     s.request.done = [](DeviceRequest& request) noexcept {
       auto& done = reinterpret_cast<Slot&>(request);  // the request is its first member
       done.group->completed(done);
@@ -93,7 +98,7 @@ class WriteGroup {
   BlockDevice& device_;
   char* memory_;
   std::size_t slot_bytes_;
-  std::int32_t buffer_index_;
+  const rt::BufferArena* arena_;
   std::size_t count_;
   std::unique_ptr<Slot[]> slots_;
   std::vector<std::size_t> free_;

@@ -183,7 +183,7 @@ Task<Status> erase_tail(BlockDevice& device, const WalReplay& replayed) {
   constexpr std::size_t kSlots = 8;
   Result<rt::BufferArena> arena = rt::BufferArena::create(device.core(), kSlots * kWalBlockBytes);
   if (!arena) co_return arena.error();
-  WriteGroup blocks(device, arena->data(), kSlots, kWalBlockBytes, arena->index_of(arena->data(), arena->size()));
+  WriteGroup blocks(device, arena->data(), kSlots, kWalBlockBytes, &*arena);
   std::memset(arena->data(), 0, kSlots * kWalBlockBytes);  // every slot stays zero
   for (const std::uint64_t offset : replayed.stale_offsets) {
     const std::size_t slot = co_await blocks.acquire();

@@ -36,6 +36,7 @@
 
 #include "base/intrusive_list.h"
 #include "base/ring_queue.h"
+#include "rt/buffer_arena.h"
 #include "wal/durability_ledger.h"
 #include "wal/log_range.h"
 #include "wal/position_marks.h"
@@ -53,7 +54,7 @@ struct WalStaging {
   char* memory = nullptr;
   std::size_t count = kCountMin;
   std::uint32_t bytes = format::kWalGroupBytesMax;  // of one: 8 KiB to 256 KiB, a multiple of 4 KiB
-  std::int32_t buffer_index = -1;                   // as registered, or -1
+  const rt::BufferArena* arena = nullptr;           // that it lies in, if not null
 };
 
 struct WalPolicy {

@@ -40,8 +40,9 @@ HugeMemory HugeMemory::map(std::size_t bytes, OnFork on_fork) noexcept {
   unmap(begin, head);
   unmap(data + size_bytes, kHugePageBytes - head);
 
-  // Advice: a kernel without transparent huge pages refuses it, and the block works on small pages.
-  ::madvise(data, size_bytes, MADV_HUGEPAGE);
+  // Advice: a kernel without transparent huge pages refuses it, and the block works on small pages. So does one that is
+  // smaller than a huge page, of which the rest would be filled with zeros for nothing.
+  if (bytes >= kHugePageBytes) ::madvise(data, size_bytes, MADV_HUGEPAGE);
   if (on_fork == OnFork::absent && ::madvise(data, size_bytes, MADV_DONTFORK) != 0) {
     const int error = errno;
     unmap(data, size_bytes);

@@ -29,7 +29,7 @@ class StreamFixture : public test::CacheFixture {
  public:
   static constexpr std::size_t kCount = 6;
   explicit StreamFixture(const SimOptions& options = {.seed = 1, .eager = true})
-      : CacheFixture(16, options), buffers(device(), memory(kCount * kPiecePages), kCount, kPiecePages, -1) {}
+      : CacheFixture(16, options), buffers(device(), memory(kCount * kPiecePages), kCount, kPiecePages) {}
   ~StreamFixture() { settle(); }
 
   // The page through the stream; false when it has ended.

@@ -26,7 +26,7 @@ struct Fixture : DeviceFixture {
       : DeviceFixture(pages, options),
         space(SpaceMap::format(device(), pages, test::kFileId)),
         cache(device(), arena(), memory(17), 16, test::kFileId),
-        staging(device(), memory(4 * kSlotPages), 4, kSlotPages * kPageBytes, -1) {
+        staging(device(), memory(4 * kSlotPages), 4, kSlotPages * kPageBytes) {
     space->committed(Generation{1}, 0);
   }
   ~Fixture() { settle(); }

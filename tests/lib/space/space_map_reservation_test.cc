@@ -26,7 +26,7 @@ struct Fixture : DeviceFixture {
   Fixture()
       : DeviceFixture(256),
         buffer(memory(1)),
-        staging(device(), memory(4), 4, kPageBytes, -1),
+        staging(device(), memory(4), 4, kPageBytes),
         space(SpaceMap::format(device(), 256, test::kFileId)) {
     superblock.page.file_id = test::kFileId;
     commit();

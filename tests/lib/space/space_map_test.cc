@@ -41,7 +41,7 @@ struct Fixture : DeviceFixture {
   explicit Fixture(std::uint64_t pages, const SimOptions& options = {.seed = 1, .eager = true})
       : DeviceFixture(pages, options),
         buffer(memory(4)),
-        staging(device(), memory(4), 4, kPageBytes, -1),
+        staging(device(), memory(4), 4, kPageBytes),
         space(SpaceMap::format(device(), pages, test::kFileId)) {
     superblock.page.type = format::PageType::superblock;
     superblock.page.file_id = test::kFileId;

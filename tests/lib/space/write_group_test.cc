@@ -28,7 +28,7 @@ Task<Status> write_all(WriteGroup& group, unsigned pages, std::size_t& in_flight
 TEST_CASE("write group: every slot is in flight at once, never more, and drain waits for all") {
   for (const std::uint64_t seed : {1u, 2u, 3u, 4u}) {
     DeviceFixture f(200, {.seed = seed, .short_chance = 0.2, .retry_chance = 0.2});
-    WriteGroup group(f.device(), f.memory(4), 4, kPageBytes, -1);
+    WriteGroup group(f.device(), f.memory(4), 4, kPageBytes);
     std::size_t in_flight_max = 0;
     REQUIRE(f.run(write_all(group, 200, in_flight_max)));
     CHECK(in_flight_max == 4);
@@ -43,7 +43,7 @@ TEST_CASE("write group: every slot is in flight at once, never more, and drain w
 
 TEST_CASE("write group: the first error sticks until drain has told it, and only until then") {
   DeviceFixture f(200, {.seed = 1});
-  WriteGroup group(f.device(), f.memory(4), 4, kPageBytes, -1);
+  WriteGroup group(f.device(), f.memory(4), 4, kPageBytes);
   f.disk().plan({.error = 28, .kind = rt::IoKind::write, .operation = 7});
   f.disk().plan({.error = 5, .kind = rt::IoKind::write, .operation = 40});
   std::size_t in_flight_max = 0;

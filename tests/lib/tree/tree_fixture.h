@@ -125,8 +125,8 @@ class TreeFixture {
         space(SpaceMap::format(base.device(), file_pages, kFileId)),
         cache(std::make_unique<PageCache>(base.device(), base.arena(), base.memory(frames + frames / 64 + 1), frames,
                                           kFileId)),
-        staging(base.device(), base.memory(kSlots * 16), kSlots, kSlotBytes, -1),
-        streams(base.device(), base.memory(kPieces * kPiecePages), kPieces, kPiecePages, -1),
+        staging(base.device(), base.memory(kSlots * 16), kSlots, kSlotBytes),
+        streams(base.device(), base.memory(kPieces * kPiecePages), kPieces, kPiecePages),
         store(*cache, TreeStore::Of::tables, &streams) {
     commit();
   }

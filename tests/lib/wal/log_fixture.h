@@ -134,8 +134,7 @@ class LogFixture : public DeviceFixture {
              std::size_t staging_count = 3)
       : DeviceFixture(4 + std::uint64_t{segments} * segment_pages, options, 600),
         layout(test_layout(segment_pages, segments)) {
-    staging = {memory(staging_bytes / kPageBytes * staging_count), staging_count, staging_bytes, -1};
-    staging.buffer_index = arena().index_of(staging.memory, staging_bytes * staging_count);
+    staging = {memory(staging_bytes / kPageBytes * staging_count), staging_count, staging_bytes, &arena()};
   }
   ~LogFixture() { close(); }
 

@@ -142,7 +142,7 @@ Task<Status> live(Core& core, Host& host, const Script& script, std::string& pro
     host.told = Sequence{};
     host.acked = replayed.value().last_sequence;  // whoever asks now is shown this much
     Result<rt::BufferArena> arena = rt::BufferArena::create(core, 3 * script.staging_bytes);
-    const WalStaging staging{arena->data(), 3, script.staging_bytes, arena->index_of(arena->data(), arena->size())};
+    const WalStaging staging{arena->data(), 3, script.staging_bytes, &*arena};
     WalPolicy policy;
     if (script.mode == Script::Mode::batched) policy = {.interval_ms = 1, .bytes = 9000, .lazy_bytes = 2000};
     WalWriter writer(*device, host.layout, *replayed, staging, policy);

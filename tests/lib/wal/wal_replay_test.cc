@@ -202,7 +202,7 @@ TEST_CASE("wal replay: a damaged group beyond the cut is erased too, for a later
 TEST_CASE("wal replay: zeroing a segment writes all of it and nothing else") {
   test::DeviceFixture f(64, {.seed = 4, .short_chance = 0.2});
   f.disk().poke(test::kFile, 0, std::string(64 * kPageBytes, 'x'));
-  WriteGroup writes(f.device(), f.memory(16), 4, 4 * kPageBytes, -1);
+  WriteGroup writes(f.device(), f.memory(16), 4, 4 * kPageBytes);
   REQUIRE(f.run(zero_segment(writes, 4 * kPageBytes, 9, 30)));
   CHECK(f.disk().peek(test::kFile, 0, 9 * kPageBytes) == std::string(9 * kPageBytes, 'x'));
   CHECK(f.disk().peek(test::kFile, 9 * kPageBytes, 30 * kPageBytes) == std::string(30 * kPageBytes, '\0'));
