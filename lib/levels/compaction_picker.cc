@@ -42,6 +42,22 @@ unsigned level_within_reach(unsigned output, std::span<const CompactionPlan* con
   return output;
 }
 
+// The newest number of a run at `level`, those included that a merge has consumed: it knows its inputs by their places,
+// so a new run in the place of such a one would be taken for it, by a merge that has passed its keys already.
+std::uint32_t newest_run(const LevelVersion& version, std::span<const CompactionPlan* const> under_way,
+                         unsigned level) {
+  std::uint32_t newest = 0;
+  const auto see = [&](SstablePlace place) {
+    if (place.level == level) newest = std::max(newest, place.run);
+  };
+  for (const LevelRun& run : version.runs()) see(run.place);
+  for (const CompactionPlan* const merge : under_way) {
+    see(merge->output);
+    for (const SstablePlace input : merge->inputs) see(input);
+  }
+  return newest;
+}
+
 }  // namespace
 
 bool has_dense_tombstones(const LevelVersion& version) noexcept {
@@ -119,11 +135,10 @@ std::optional<CompactionPlan> pick_compaction(const LevelVersion& version, const
     if (run.place.level > level && run.place.level < plan.output.level && whole(run)) choose(run);
   }
   const bool to_bottom = plan.output.level == kBottomLevel;
-  std::uint32_t newest_there = 0;
+  const std::uint32_t newest_there = newest_run(version, under_way, plan.output.level);
   bool older = false;  // than the output, and not part of it
   for (const LevelRun& run : version.runs()) {
     const bool there = run.place.level == plan.output.level;
-    if (there) newest_there = std::max(newest_there, run.place.run);
     const bool taken = std::find(chosen.begin(), chosen.end(), run.place) != chosen.end();
     if (!taken && !(there && to_bottom)) {
       older = older || (run.place.level != level && run.place.level >= plan.output.level);

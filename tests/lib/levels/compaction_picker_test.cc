@@ -90,6 +90,22 @@ TEST_CASE("compaction picker: nothing is put below runs that are newer than it: 
   CHECK_FALSE(above->drop_tombstones);
 }
 
+TEST_CASE("compaction picker: no run comes to the place of one that a merge under way has consumed") {
+  // The merge below began with {4, 1}, which is gone, and is beyond key m. Had the new run the same place, it would be
+  // an input of that merge: its tombstones up to m would be dropped, and what they hide be back.
+  const auto version =
+      LevelVersion::of({sstable(1, {0, 1}, "a", "m"), sstable(2, {0, 2}, "c", "z"), sstable(3, {0, 3}, "c", "z"),
+                        sstable(4, {5, 2}, "n", "z"), sstable(5, {kBottomLevel, 1}, "a", "z")})
+          .value();
+  CompactionPlan below;
+  below.inputs = {{4, 1}, {5, 2}, {kBottomLevel, 1}};
+  below.output = {kBottomLevel, 1};
+  const CompactionPlan* const under_way[] = {&below};
+  CHECK(pick_compaction(*version, kPolicy, 0, under_way)->output == SstablePlace{4, 2});
+  below.inputs = {{5, 2}, {5, 3}, {kBottomLevel, 1}};
+  CHECK(pick_compaction(*version, kPolicy, 0, under_way)->output == SstablePlace{5, 4});
+}
+
 TEST_CASE("compaction picker: a small run that settle() left high up does not become a level of its own") {
   // It took three levels where two do, and a file five times as long as what was in it.
   const auto version =
