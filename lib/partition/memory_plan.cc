@@ -64,7 +64,6 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
   plan.buffer_bytes = std::max<std::uint64_t>(plan.buffer_bytes, WriteBuffer::kCapacityBytesMin);
   plan.staging_buffers = memory < 8 * MiB ? 4 : (memory < 64 * MiB ? 6 : 8);
   plan.compaction_buffers[0] = memory < 64 * MiB ? 2 : 4;
-  plan.compaction_buffers[1] = memory < 16 * MiB ? 0 : 2;  // below, one merge takes all pieces of the streams
   plan.staging_bytes = std::clamp(std::bit_floor(memory / 64), 16 * KiB, 256 * KiB);
   plan.stream_piece_bytes = std::clamp(std::bit_floor(memory / 1024), 8 * KiB, 128 * KiB);
   plan.stream_pieces = memory < 2 * MiB ? 0 : (memory < 16 * MiB ? 12 : 64);
@@ -79,11 +78,14 @@ Result<MemoryPlan> MemoryPlan::of(const Options& options) {
                               plan.staging_bytes * plan.staging_buffers + plan.compaction_bytes() +
                               (plan.space_pages + 4) * kPageBytes + plan.key_index_bytes;
   std::uint64_t left = memory > fixed ? memory - fixed : 0;
-  // What long scans read through, and the index of rows, make way for sizes that were asked for.
+  // What long scans read through, a second merge and the index of rows make way for sizes that were asked for.
   const std::uint64_t spare = left > options.cache_bytes ? left - options.cache_bytes : 0;
   plan.stream_pieces = std::min(plan.stream_pieces, spare / 2 / plan.stream_piece_bytes);
   plan.row_index_bytes = std::min(memory / 48, spare / 4);
-  left -= plan.stream_pieces * plan.stream_piece_bytes + plan.row_index_bytes;
+  // In less memory one merge takes all pieces of the streams.
+  if (memory >= 16 * MiB && spare / 8 >= 2 * plan.staging_bytes) plan.compaction_buffers[1] = 2;
+  left -= plan.stream_pieces * plan.stream_piece_bytes + plan.row_index_bytes +
+          plan.compaction_buffers[1] * plan.staging_bytes;
   const std::uint64_t cache = options.cache_bytes != 0 ? options.cache_bytes : left - left / 32;
   if (cache > left || fixed < plan.buffer_bytes) {  // the latter: absurd sizes wrap round
     return Error(Errc::invalid_argument,
