@@ -51,7 +51,7 @@ void StreamBuffers::read(Piece& piece, PageId first, std::uint32_t pages) noexce
   const std::uint32_t bytes = pages * static_cast<std::uint32_t>(kPageBytes);
   piece.request = {};
   piece.request.io = {.kind = rt::IoKind::read,
-                      .buffer_index = arena_ != nullptr ? arena_->index_of(piece.data, bytes) : -1,
+                      .buffer_index = rt::BufferArena::index_in(arena_, piece.data, bytes),
                       .bytes = bytes,
                       .offset = raw(first) * kPageBytes,
                       .data = piece.data};

@@ -60,7 +60,7 @@ class WriteGroup {
     Slot& s = slots_[slot];
     s.request = {};
     s.request.io = {.kind = rt::IoKind::write,
-                    .buffer_index = arena_ != nullptr ? arena_->index_of(data(slot), bytes) : -1,
+                    .buffer_index = rt::BufferArena::index_in(arena_, data(slot), bytes),
                     .bytes = bytes,
                     .offset = offset,
                     .data = data(slot)};

@@ -396,7 +396,7 @@ void WalWriter::submit(Group& group) noexcept {
   group.request = {};
   group.request.io = {.kind = rt::IoKind::write,
                       .durable = durable,
-                      .buffer_index = staging_.arena != nullptr ? staging_.arena->index_of(group.data, bytes) : -1,
+                      .buffer_index = rt::BufferArena::index_in(staging_.arena, group.data, bytes),
                       .bytes = bytes,
                       .offset = group.offset,
                       .data = group.data};

@@ -46,6 +46,10 @@ class BufferArena {
     const std::int32_t index = indexes_[piece];
     return index != kNotAsked ? index : register_piece(piece);
   }
+  // The same for memory that lies in no arena (null): -1.
+  static std::int32_t index_in(const BufferArena* arena, const char* data, std::size_t bytes) noexcept {
+    return arena != nullptr ? arena->index_of(data, bytes) : -1;
+  }
 
  private:
   static constexpr std::size_t kPieceBytesMax = std::size_t{1} << 30;  // the kernel's limit per buffer

@@ -86,6 +86,12 @@ Task<Status> fill(Core& core, SimDisk& disk, std::uint64_t spare, Contents& dura
   co_return seen;
 }
 
+Task<Status> put_into(Partition& db, const Table& table, Contents& contents, std::string key, std::string value) {
+  co_await check(db.put(table, key, value));
+  contents[key] = std::move(value);
+  co_return Status();
+}
+
 Task<Status> expect_contents(Partition& db, const Table& table, const Contents& expected) {
   std::size_t found = 0;
   Scan scan = db.scan(table);
@@ -162,9 +168,7 @@ Task<Status> write_again(Core& core, Contents& contents) {
   Partition db = co_await check(Partition::open(core, kOptions));
   const Table table = co_await check(table_of(db, contents.kind));
   for (std::size_t i = 0; i < 100; ++i) {
-    const std::string key = rt::str("again ", i);
-    contents[key] = value_of(i, contents.long_values);
-    co_await check(db.put(table, key, contents[key]));
+    co_await check(put_into(db, table, contents, rt::str("again ", i), value_of(i, contents.long_values)));
   }
   co_await check(db.flush());
   Status ended = co_await end_with(db, table, contents);
@@ -270,9 +274,7 @@ Task<Status> make_room_and_use_it(Core& core, Contents& contents, bool front) {
     it = contents.erase(it);
   }
   for (std::size_t n = 0; n < 300; ++n) {
-    const std::string key = rt::str("new ", n);
-    contents[key] = std::string(600, 'n');
-    co_await check(db.put(table, key, contents[key]));
+    co_await check(put_into(db, table, contents, rt::str("new ", n), std::string(600, 'n')));
   }
   CHECK(db.stats().flushes == flushes_before);  // one buffer, or this tests nothing
   co_await check(db.flush({.trim = false}));
@@ -309,8 +311,7 @@ Task<Status> replace_all(Core& core, Contents& contents) {
       }
     }
     for (std::size_t i = 1000 + round * 40; i < 1040 + round * 40; ++i) {
-      contents[key_of(i)] = std::string(900, 'n');
-      co_await check(db.put(table, key_of(i), contents[key_of(i)]));
+      co_await check(put_into(db, table, contents, key_of(i), std::string(900, 'n')));
     }
     co_await check(db.flush({.trim = false}));
     co_await check(expect_contents(db, table, contents));
@@ -323,8 +324,7 @@ Task<Status> four_hundred(Core& core, Contents& contents) {
   Partition db = co_await check(Partition::open(core, kSmallest));
   const Table table = co_await check(table_of(db, contents.kind));
   for (std::size_t i = 0; i < 400; ++i) {
-    contents[key_of(i)] = std::string(1000, 'o');
-    co_await check(db.put(table, key_of(i), contents[key_of(i)]));
+    co_await check(put_into(db, table, contents, key_of(i), std::string(1000, 'o')));
   }
   co_await check(db.flush());
   co_await check(db.compact());
@@ -353,9 +353,7 @@ Task<Status> delete_behind(Core& core, SimDisk& disk, Contents& contents) {
   Partition db = co_await check(Partition::open(core, options));
   const Table table = co_await check(table_of(db, contents.kind));
   for (std::size_t n = 0; n < 500; ++n) {
-    const std::string key = rt::str("new ", n);
-    contents[key] = std::string(600, 'n');
-    co_await check(db.put(table, key, contents[key]));
+    co_await check(put_into(db, table, contents, rt::str("new ", n), std::string(600, 'n')));
   }
   const std::string gone = contents.begin()->first;
   contents.erase(gone);
